@@ -9,13 +9,15 @@
 
 pub mod control;
 pub mod envelope;
+pub mod id;
 mod json;
 pub mod path;
 pub mod reply;
 pub mod stream;
 
-pub use control::{Command, Id, Request};
+pub use control::{Command, Request};
 pub use envelope::{Framing, TimeUnit, View};
+pub use id::Id;
 pub use path::{Endpoint, PathError};
 pub use reply::{ErrorReply, Fault};
 pub use stream::{InvalidStream, StreamClass, StreamName};

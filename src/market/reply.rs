@@ -4,8 +4,8 @@
 
 use std::borrow::Cow;
 
-use super::control::Id;
 use super::envelope::Framing;
+use super::id::Id;
 use super::json::push_string;
 
 /// The longest piece of a client's own text repeated in an error, in characters.
@@ -234,6 +234,19 @@ mod tests {
         assert_eq!(
             written(|out| reply.encode(out)),
             r#"{"error":{"code":4,"msg":"Too many subscriptions"},"id":7}"#
+        );
+    }
+
+    /// Errors: a method's name is repeated shortened and escaped, so a reply stays small and valid.
+    #[test]
+    fn an_unknown_method_is_echoed_safely() {
+        let method = Cow::Owned(format!("\"{}", "é".repeat(5000)));
+        let reply =
+            written(|out| ErrorReply::new(Id::ABSENT, Fault::UnknownMethod(method)).encode(out));
+        assert!(reply.len() < 400, "{}", reply.len());
+        assert!(
+            serde_json::from_str::<serde_json::Value>(&reply).is_ok(),
+            "{reply}"
         );
     }
 }
