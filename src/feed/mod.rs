@@ -9,12 +9,14 @@
 
 pub mod ndjson;
 pub mod reader;
+pub mod replay;
 pub mod speed;
 pub mod switch;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use reader::ReaderFeed;
+pub use replay::{Recording, RecordingError, Repeat, Replay, Replayed};
 pub use speed::{Factor, Speed, SpeedError};
 pub use switch::Switch;
 
