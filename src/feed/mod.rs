@@ -10,6 +10,7 @@
 pub mod ndjson;
 pub mod reader;
 pub mod replay;
+pub mod simulate;
 pub mod speed;
 pub mod switch;
 
@@ -17,6 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use reader::ReaderFeed;
 pub use replay::{Recording, RecordingError, Repeat, Replay, Replayed};
+pub use simulate::{Simulate, Simulator, SymbolError, SymbolSpec};
 pub use speed::{Factor, Speed, SpeedError};
 pub use switch::Switch;
 
