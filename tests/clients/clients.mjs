@@ -1,7 +1,7 @@
-// JavaScript market-data clients as people use them, but for the base URL: clients.mjs NAME BASE_URL.
+// JavaScript market-data clients as people use them, but for the base URL: clients.mjs NAME BASE.
 //
-// Prints `N events: what was checked` and exits 0, or says what was wrong and exits 1. The deadline
-// is the caller's: see run.
+// Prints `N events: what was checked` and exits 0, or says what was wrong and exits 1. The
+// deadline is the caller's: see run.
 
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
@@ -23,7 +23,7 @@ function checkTrades(trades) {
   });
 }
 
-// --- binance-api-node: one connection a stream, /ws/<stream>, on ws 7 ----------------------------
+// --- binance-api-node: one connection a stream, /ws/<stream>, on ws 7 -----------------------
 
 async function binanceApiNode(base) {
   const { default: binance } = await import('binance-api-node');
@@ -153,7 +153,12 @@ async function ws(base) {
   return [EVENTS, 'combined trades without gaps, pong, clean close'];
 }
 
-const CLIENTS = { 'binance-api-node': binanceApiNode, 'node-websocket': nodeWebSocket, ws, chromium };
+const CLIENTS = {
+  'binance-api-node': binanceApiNode,
+  'node-websocket': nodeWebSocket,
+  ws,
+  chromium,
+};
 
 const [name, base] = process.argv.slice(2);
 try {

@@ -1,7 +1,7 @@
 """Python market-data clients as people use them, but for the base URL: clients.py NAME BASE_URL.
 
-Prints `N events: what was checked` and exits 0, or says what was wrong and exits 1. The deadline is
-the caller's: see run.
+Prints `N events: what was checked` and exits 0, or says what was wrong and exits 1. The deadline
+is the caller's: see run.
 """
 
 import asyncio
