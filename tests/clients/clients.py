@@ -47,9 +47,9 @@ def check_payload(kind, payload):
 # --- ccxt ---------------------------------------------------------------------------------------
 
 
-def ccxt_market():
-    """What `load_markets` would make of /api/v3/exchangeInfo; only the streams are under test."""
-    return {
+def ccxt_markets():
+    """What `load_markets` makes of the exchange: BTCUSDT is a pair's id and a perpetual's."""
+    spot = {
         "id": "BTCUSDT", "lowercaseId": "btcusdt", "symbol": "BTC/USDT",
         "base": "BTC", "quote": "USDT", "baseId": "BTC", "quoteId": "USDT",
         "type": "spot", "spot": True, "margin": False, "swap": False, "future": False,
@@ -57,15 +57,25 @@ def ccxt_market():
         "active": True,
         "precision": {"price": 0.01, "amount": 0.00001}, "limits": {},
     }
+    swap = {
+        **spot, "symbol": "BTC/USDT:USDT", "settle": "USDT", "settleId": "USDT",
+        "type": "swap", "spot": False, "swap": True, "contract": True,
+        "linear": True, "inverse": False,
+    }
+    return [spot, swap]
 
 
-async def ccxt(base):
-    """ccxt dials /ws/0, /ws/1 … and subscribes there; each watch_* is one stream."""
+async def ccxt(base, path, markets):
+    """ccxt dials /ws/0, /ws/1 … and subscribes there; each watch_* is one stream.
+
+    Where an id is a pair's and a perpetual's, it takes an event for the pair's only if `/stream`
+    is somewhere in the URL, as in the exchange's host name; else watch_* never returns.
+    """
     import ccxt.pro
 
     exchange = ccxt.pro.binance({"newUpdates": True})
-    exchange.urls["api"]["ws"]["spot"] = base + "/ws"
-    exchange.set_markets([ccxt_market()])
+    exchange.urls["api"]["ws"]["spot"] = base + path
+    exchange.set_markets(markets)
     try:
         trades = []
         while len(trades) < EVENTS:
@@ -222,7 +232,8 @@ async def control_messages(base):
 
 
 CLIENTS = {
-    "ccxt": lambda base: asyncio.run(ccxt(base)),
+    "ccxt": lambda base: asyncio.run(ccxt(base, "/streams/ws", ccxt_markets())),
+    "ccxt-spot-only": lambda base: asyncio.run(ccxt(base, "/ws", ccxt_markets()[:1])),
     "binance-connector-raw": lambda base: binance_connector(base, combined=False),
     "binance-connector-combined": lambda base: binance_connector(base, combined=True),
     "websockets": lambda base: asyncio.run(websockets(base)),
