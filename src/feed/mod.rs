@@ -1,1 +1,139 @@
-//! To come.
+//! Where events come from: a recording, lines on standard input, or a simulated market.
+//!
+//! A feed runs on a thread of its own and hands each event, a stream's name and a JSON payload,
+//! to a [`Sink`]. It knows nothing of sockets, subscribers or what becomes of an event. A
+//! [`Switch`] holds, starts and stops feeds from outside; [`FeedCounters`] tell how they fare.
+//!
+//! Invariant: a feed publishes its events in order, and returns soon after its switch is turned
+//! off or its sink says [`Flow::Stop`], unless it is blocked in a read that only its peer can end.
+
+pub mod ndjson;
+pub mod reader;
+pub mod replay;
+pub mod simulate;
+pub mod speed;
+pub mod switch;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+pub use reader::ReaderFeed;
+pub use replay::{Recording, RecordingError, Repeat, Replay, Replayed};
+pub use simulate::{Simulate, Simulator, SymbolError, SymbolSpec};
+pub use speed::{Factor, Speed, SpeedError};
+pub use switch::Switch;
+
+/// What takes a feed's events.
+pub trait Sink {
+    /// Takes one event. `payload` is a complete JSON text; both slices are only lent.
+    ///
+    /// How long this may take is said by `pace`. A sink that drops an event counts it, and still
+    /// answers [`Flow::Continue`]; a sink that waits answers [`Flow::Stop`] once there is nobody
+    /// left to make room.
+    fn publish(&mut self, stream: &str, payload: &[u8], pace: Pace) -> Flow;
+}
+
+/// What a sink does when it has no room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// Drop the event and count it: its source goes on whether or not anyone keeps up.
+    Live,
+    /// Wait for room: its source can wait too, and every event counts.
+    Lossless,
+}
+
+/// Whether a feed goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flow {
+    /// Go on.
+    Continue,
+    /// Return.
+    Stop,
+}
+
+/// What feeds have done so far. Written by feed threads and read by any other: each number is
+/// right by itself, and no order between them is promised.
+#[derive(Debug, Default)]
+pub struct FeedCounters {
+    events: AtomicU64,
+    bytes: AtomicU64,
+    malformed_lines: AtomicU64,
+    snapshot_lines: AtomicU64,
+}
+
+impl FeedCounters {
+    /// Events handed to the sink.
+    #[must_use]
+    pub fn events(&self) -> u64 {
+        self.events.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of those events' payloads.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Lines that could not be understood and were skipped.
+    #[must_use]
+    pub fn malformed_lines(&self) -> u64 {
+        self.malformed_lines.load(Ordering::Relaxed)
+    }
+
+    /// Lines that hold a whole order book instead of an event, and were skipped.
+    #[must_use]
+    pub fn snapshot_lines(&self) -> u64 {
+        self.snapshot_lines.load(Ordering::Relaxed)
+    }
+
+    /// Hands an event to the sink and counts it.
+    fn publish(&self, sink: &mut impl Sink, stream: &str, payload: &[u8], pace: Pace) -> Flow {
+        self.events.fetch_add(1, Ordering::Relaxed);
+        // A payload's length is far below 2^64.
+        self.bytes
+            .fetch_add(payload.len() as u64, Ordering::Relaxed);
+        sink.publish(stream, payload, pace)
+    }
+
+    fn count_malformed_line(&self) {
+        self.malformed_lines.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn count_snapshot_line(&self) {
+        self.snapshot_lines.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A sink that keeps everything, and can ask its feed to stop.
+    #[derive(Default)]
+    pub(super) struct Kept {
+        pub(super) events: Vec<(String, Vec<u8>)>,
+        pub(super) stop_after: Option<usize>,
+    }
+
+    impl Sink for Kept {
+        fn publish(&mut self, stream: &str, payload: &[u8], _: Pace) -> Flow {
+            self.events.push((stream.to_owned(), payload.to_owned()));
+            if Some(self.events.len()) == self.stop_after {
+                Flow::Stop
+            } else {
+                Flow::Continue
+            }
+        }
+    }
+
+    /// Feeds: an event is counted where it is handed over.
+    #[test]
+    fn published_events_and_bytes_are_counted() {
+        let counters = FeedCounters::default();
+        let mut sink = Kept::default();
+        for payload in ["{}", "[1]"] {
+            counters.publish(&mut sink, "s", payload.as_bytes(), Pace::Live);
+        }
+        assert_eq!((counters.events(), counters.bytes()), (2, 5));
+        assert_eq!(sink.events.len(), 2);
+    }
+}

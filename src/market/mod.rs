@@ -1,1 +1,23 @@
-//! To come.
+//! The market-stream protocol: what a client asks for (in its path and in control messages) and
+//! the bytes it gets back.
+//!
+//! Its source is the public description of Binance spot market streams (`web-socket-streams.md`
+//! in `binance-spot-api-docs`) together with what common clients do. Everything here is a pure
+//! function of its arguments: no socket, no clock, no subscription table.
+//!
+//! Invariant: whatever a peer sends is answered by a value; nothing here panics on it.
+
+pub mod control;
+pub mod envelope;
+pub mod id;
+mod json;
+pub mod path;
+pub mod reply;
+pub mod stream;
+
+pub use control::{Command, Request};
+pub use envelope::{Framing, TimeUnit, View};
+pub use id::Id;
+pub use path::{Endpoint, PathError};
+pub use reply::{ErrorReply, Fault};
+pub use stream::{InvalidStream, StreamClass, StreamName};

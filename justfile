@@ -1,0 +1,41 @@
+# Everyday commands; .ci/run is the whole of them, as it runs before a change is taken.
+
+# List the commands.
+default:
+    @just --list --unsorted
+
+# All tests; arguments go to cargo test.
+test *arguments:
+    cargo test {{ arguments }}
+
+# Formatting and clippy, as CI asks for them.
+lint:
+    .ci/run fmt clippy
+
+# The documentation, with warnings as errors.
+doc:
+    .ci/run doc
+
+# The benchmarks; arguments go to cargo bench.
+bench *arguments:
+    cargo bench {{ arguments }}
+
+# The Autobahn suite against `tickwire echo`; arguments go to autobahn/run.
+autobahn *arguments:
+    autobahn/run {{ arguments }}
+
+# Real market-data clients against `tickwire serve`; arguments name some of them.
+clients *arguments:
+    tests/clients/run {{ arguments }}
+
+# One fuzz target without end, or all of them for some seconds each.
+fuzz target="":
+    {{ if target == "" { ".ci/run fuzz" } else { "cargo +nightly fuzz run " + target } }}
+
+# Licences, bans and sources of the dependencies; needs cargo-deny.
+deny:
+    cargo deny check bans licenses sources
+
+# Everything that has to pass.
+ci:
+    .ci/run
