@@ -1,0 +1,151 @@
+//! The publishing end, for any thread.
+//! Invariant: [`Publisher::publish`] never waits; what it could not deliver is counted.
+
+use super::inbox::{Sender, Sent};
+use super::topic::{Publication, Retain, Topic, Topics};
+use crate::proto::Message;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What became of a publication.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// It is in every worker's inbox.
+    Delivered,
+    /// The inboxes of this many workers were full: their subscribers do not get it.
+    Dropped(usize),
+    /// The server has stopped.
+    Stopped,
+}
+
+/// How many messages went through a server's publishers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PublisherStats {
+    /// Messages published.
+    pub published: u64,
+    /// Deliveries to a worker that were dropped because its inbox was full.
+    pub dropped_inbox_full: u64,
+}
+
+/// Publishes messages to the subscribers of all workers. `Clone`, `Send` and `Sync`: one for each
+/// thread that has something to say.
+#[derive(Clone)]
+pub struct Publisher {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    topics: Topics,
+    inboxes: Vec<Sender>,
+    published: AtomicU64,
+    dropped: AtomicU64,
+}
+
+impl std::fmt::Debug for Publisher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Publisher").field("workers", &self.shared.inboxes.len()).finish()
+    }
+}
+
+impl Publisher {
+    pub(crate) fn new(inboxes: Vec<Sender>) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                topics: Topics::default(),
+                inboxes,
+                published: AtomicU64::new(0),
+                dropped: AtomicU64::new(0),
+            }),
+        }
+    }
+
+    /// The topic with this name; `retain` counts when the topic is new. Takes a lock: keep the
+    /// topic rather than asking for it each time.
+    #[must_use]
+    pub fn topic(&self, name: &str, retain: Retain) -> Topic {
+        self.shared.topics.intern(name, retain)
+    }
+
+    /// Publishes a message, without waiting: a worker whose inbox is full misses it, which is
+    /// counted.
+    pub fn publish(&self, topic: &Topic, message: Message<'_>) -> Delivery {
+        self.send_to_all(topic, message, None, Sender::try_send)
+    }
+
+    /// Publishes a message, and waits for room in the workers' inboxes: for sources that can be
+    /// slowed down without loss, such as a recording.
+    pub fn publish_waiting(&self, topic: &Topic, message: Message<'_>) -> Delivery {
+        self.send_to_all(topic, message, None, Sender::send)
+    }
+
+    /// Publishes, without waiting, to all workers but one, which has seen the message already.
+    pub(crate) fn publish_to_others(&self, own: usize, topic: &str, message: Message<'_>) {
+        if self.shared.inboxes.len() > 1 {
+            let topic = self.topic(topic, Retain::Nothing);
+            self.send_to_all(&topic, message, Some(own), Sender::try_send);
+        }
+    }
+
+    /// What went through this publisher and its clones so far.
+    #[must_use]
+    pub fn stats(&self) -> PublisherStats {
+        PublisherStats {
+            published: self.shared.published.load(Ordering::Relaxed),
+            dropped_inbox_full: self.shared.dropped.load(Ordering::Relaxed),
+        }
+    }
+
+    fn send_to_all(
+        &self,
+        topic: &Topic,
+        message: Message<'_>,
+        except: Option<usize>,
+        send: impl Fn(&Sender, Publication) -> Sent,
+    ) -> Delivery {
+        let publication = Publication::new(topic, message);
+        let (mut full, mut gone) = (0, 0);
+        for (worker, inbox) in self.shared.inboxes.iter().enumerate() {
+            if Some(worker) == except {
+                continue;
+            }
+            match send(inbox, publication.clone()) {
+                Sent::Delivered => {}
+                Sent::Full => full += 1,
+                Sent::Gone => gone += 1,
+            }
+        }
+        self.shared.published.fetch_add(1, Ordering::Relaxed);
+        if gone == self.shared.inboxes.len() {
+            return Delivery::Stopped;
+        }
+        if full == 0 {
+            return Delivery::Delivered;
+        }
+        self.shared.dropped.fetch_add(full as u64, Ordering::Relaxed);
+        Delivery::Dropped(full)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::inbox::{Received, channel};
+    use super::*;
+
+    /// A full inbox never blocks a feed, and the loss is counted.
+    #[test]
+    fn losses_are_reported_and_counted() {
+        let (first, first_inbox) = channel(1, Arc::new(|| ()));
+        let (second, second_inbox) = channel(2, Arc::new(|| ()));
+        let publisher = Publisher::new(vec![first, second]);
+        let topic = publisher.topic("t", Retain::Nothing);
+        assert_eq!(publisher.publish(&topic, "1".into()), Delivery::Delivered);
+        assert_eq!(publisher.publish(&topic, "2".into()), Delivery::Dropped(1));
+        assert_eq!(publisher.publish(&topic, "3".into()), Delivery::Dropped(2));
+        let stats = PublisherStats { published: 3, dropped_inbox_full: 3 };
+        assert_eq!(publisher.stats(), stats);
+        let Received::Publication(first) = second_inbox.try_receive() else { panic!("empty") };
+        assert_eq!(&*first.payload, b"1");
+        drop((first_inbox, second_inbox));
+        assert_eq!(publisher.publish(&topic, "4".into()), Delivery::Stopped);
+    }
+}

@@ -1,0 +1,100 @@
+//! Topics and what is published to them.
+//! Invariant: one name, one topic, one number, for as long as the server lives.
+
+use crate::proto::{Message, OpCode};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What a topic keeps for those who subscribe later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retain {
+    /// Nothing: a new subscriber gets what is published from then on.
+    Nothing,
+    /// The last message: a new subscriber gets it at once.
+    Last,
+}
+
+/// A named channel that messages are published to. Cheap to clone; get one from
+/// [`Publisher::topic`](super::Publisher::topic) and keep it, so that publishing looks nothing up.
+#[derive(Clone, Debug)]
+pub struct Topic(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    number: usize,
+    name: Box<str>,
+    retain: Retain,
+}
+
+impl Topic {
+    /// The topic's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// What it keeps for those who subscribe later.
+    #[must_use]
+    pub fn retain(&self) -> Retain {
+        self.0.retain
+    }
+
+    /// Topics are numbered from 0 in the order of their making.
+    pub(crate) fn number(&self) -> usize {
+        self.0.number
+    }
+}
+
+/// A message on its way from a publisher to the workers.
+#[derive(Clone, Debug)]
+pub struct Publication {
+    /// Where it was published.
+    pub topic: Topic,
+    /// [`OpCode::Text`] or [`OpCode::Binary`].
+    pub opcode: OpCode,
+    /// The message's payload.
+    pub payload: Arc<[u8]>,
+}
+
+impl Publication {
+    pub(crate) fn new(topic: &Topic, message: Message<'_>) -> Self {
+        Self {
+            topic: topic.clone(),
+            opcode: message.opcode(),
+            payload: Arc::from(message.payload()),
+        }
+    }
+}
+
+/// All topics of a server, by name.
+#[derive(Debug, Default)]
+pub(crate) struct Topics(Mutex<HashMap<Box<str>, Topic>>);
+
+impl Topics {
+    /// The topic with this name, made with `retain` if it is new.
+    pub(crate) fn intern(&self, name: &str, retain: Retain) -> Topic {
+        let mut topics = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(topic) = topics.get(name) {
+            return topic.clone();
+        }
+        let number = topics.len();
+        let topic = Topic(Arc::new(Inner { number, name: name.into(), retain }));
+        topics.insert(name.into(), topic.clone());
+        topic
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_name_is_one_topic() {
+        let topics = Topics::default();
+        let a = topics.intern("a", Retain::Last);
+        let b = topics.intern("b", Retain::Nothing);
+        let again = topics.intern("a", Retain::Nothing);
+        assert_eq!((a.number(), b.number(), again.number()), (0, 1, 0));
+        assert_eq!((again.name(), again.retain()), ("a", Retain::Last));
+    }
+}

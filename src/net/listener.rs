@@ -1,0 +1,128 @@
+//! Listening sockets, one for each worker.
+//! Invariant: an address that somebody else listens on is refused, also where SO_REUSEPORT would
+//! let us in.
+
+use mio::event::Source;
+use mio::{Interest, Registry, Token};
+use socket2::{Domain, Protocol, Socket, Type};
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+
+use super::tcp::Tcp;
+
+/// Connections that the kernel may hold until they are accepted.
+const BACKLOG: i32 = 4096;
+
+/// Why an address cannot be listened on.
+#[derive(Debug)]
+pub struct BindError {
+    /// The address.
+    pub address: SocketAddr,
+    /// What the system said.
+    pub source: io::Error,
+}
+
+impl fmt::Display for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot listen on {}: ", self.address)?;
+        match self.source.kind() {
+            io::ErrorKind::AddrInUse => f.write_str("the address is in use"),
+            io::ErrorKind::AddrNotAvailable => f.write_str("no interface has this address"),
+            io::ErrorKind::PermissionDenied => f.write_str("permission denied"),
+            _ => self.source.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for BindError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+/// A listening socket.
+#[derive(Debug)]
+pub(crate) struct Listener(mio::net::TcpListener);
+
+/// Listens on `address`, `workers` times over (at least once). Port 0 takes a free one.
+pub(crate) fn bind(address: SocketAddr, workers: usize) -> Result<Vec<Listener>, BindError> {
+    let error = |source| BindError { address, source };
+    if workers <= 1 {
+        return Ok(vec![listen(address, Sharing::Alone).map_err(error)?]);
+    }
+    // Without SO_REUSEPORT first: that fails where another process listens, and finds a free port.
+    let probe = listen(address, Sharing::Alone).map_err(error)?;
+    let address = probe.local_addr().map_err(error)?;
+    drop(probe);
+    (0..workers).map(|_| listen(address, Sharing::BetweenWorkers).map_err(error)).collect()
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sharing {
+    Alone,
+    /// SO_REUSEPORT: the kernel spreads connections over the listeners.
+    BetweenWorkers,
+}
+
+fn listen(address: SocketAddr, sharing: Sharing) -> io::Result<Listener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    // A restart must not wait for the connections of the last run to leave TIME_WAIT.
+    #[cfg(unix)]
+    socket.set_reuse_address(true)?;
+    #[cfg(unix)]
+    if sharing == Sharing::BetweenWorkers {
+        socket.set_reuse_port(true)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(Listener(mio::net::TcpListener::from_std(socket.into())))
+}
+
+impl Listener {
+    pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.0.local_addr()
+    }
+
+    /// The next connection, ready for use.
+    pub(crate) fn accept(&self) -> io::Result<(Tcp, SocketAddr)> {
+        let (stream, peer) = self.0.accept()?;
+        // Fails only where the peer has gone already, which the first read will show.
+        let _ = stream.set_nodelay(true);
+        Ok((Tcp::new(stream), peer))
+    }
+
+    pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        self.0.register(registry, token, Interest::READABLE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two servers on one port would each get some of the connections: refuse the second.
+    #[test]
+    fn a_taken_port_is_refused_with_and_without_workers() {
+        let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        for workers in [1, 2] {
+            let first = bind(any, workers).unwrap();
+            let taken = first[0].local_addr().unwrap();
+            assert_eq!(first.len(), workers);
+            for others in [1, 2] {
+                let error = bind(taken, others).unwrap_err();
+                assert_eq!(error.source.kind(), io::ErrorKind::AddrInUse);
+                assert!(error.to_string().ends_with("the address is in use"));
+            }
+        }
+    }
+
+    #[test]
+    fn all_workers_listen_on_the_same_port() {
+        let listeners = bind("127.0.0.1:0".parse().unwrap(), 3).unwrap();
+        let ports: Vec<u16> =
+            listeners.iter().map(|listener| listener.local_addr().unwrap().port()).collect();
+        assert!(ports.iter().all(|port| *port == ports[0] && *port != 0));
+    }
+}

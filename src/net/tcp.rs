@@ -1,0 +1,86 @@
+//! One TCP connection, non-blocking.
+//! Invariant: "would block" and the end of the stream are values; an error means that the
+//! connection is gone.
+
+use mio::event::Source;
+use mio::{Interest, Registry, Token};
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::net::{Shutdown, SocketAddr};
+
+/// What a read brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Received {
+    /// This many bytes, at least one.
+    Bytes(usize),
+    /// Nothing for now.
+    WouldBlock,
+    /// The peer will send no more.
+    End,
+}
+
+/// What a write took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Written {
+    /// This many bytes, all or some.
+    Bytes(usize),
+    /// Nothing for now.
+    WouldBlock,
+}
+
+/// One TCP connection.
+#[derive(Debug)]
+pub(crate) struct Tcp(mio::net::TcpStream);
+
+impl Tcp {
+    pub(super) fn new(stream: mio::net::TcpStream) -> Self {
+        Self(stream)
+    }
+
+    /// Registers for readability and writability, both edge-triggered, once and for all.
+    pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        self.0.register(registry, token, Interest::READABLE | Interest::WRITABLE)
+    }
+
+    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<Received> {
+        loop {
+            return match self.0.read(buffer) {
+                Ok(0) => Ok(Received::End),
+                Ok(len) => Ok(Received::Bytes(len)),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(Received::WouldBlock),
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => Err(error),
+            };
+        }
+    }
+
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<Written> {
+        self.written(|stream| stream.write(bytes))
+    }
+
+    pub(crate) fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<Written> {
+        self.written(|stream| stream.write_vectored(slices))
+    }
+
+    /// Tells the peer that nothing more will come.
+    pub(crate) fn shutdown_write(&self) -> io::Result<()> {
+        self.0.shutdown(Shutdown::Write)
+    }
+
+    pub(crate) fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.0.peer_addr()
+    }
+
+    fn written(
+        &mut self,
+        mut write: impl FnMut(&mut mio::net::TcpStream) -> io::Result<usize>,
+    ) -> io::Result<Written> {
+        loop {
+            return match write(&mut self.0) {
+                Ok(len) => Ok(Written::Bytes(len)),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(Written::WouldBlock),
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => Err(error),
+            };
+        }
+    }
+}

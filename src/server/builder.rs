@@ -1,0 +1,162 @@
+//! Putting a server together and running it.
+
+use super::attempts::Attempts;
+use super::handler::Handler;
+use super::options::Options;
+use super::shutdown::ShutdownHandle;
+use super::stats::{Counters, StatsHandle};
+use super::worker::{Parts, Shared, Worker};
+use crate::hub::{Publisher, Wake, channel};
+use crate::net::{self, BindError};
+use crate::proto::{Config, Role};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// A server that is told how to behave before it listens.
+#[derive(Clone, Debug)]
+pub struct Builder {
+    address: SocketAddr,
+    options: Options,
+}
+
+impl Builder {
+    /// Sets how the server behaves.
+    #[must_use]
+    pub fn options(mut self, options: Options) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// Listens, without accepting yet.
+    ///
+    /// # Errors
+    /// The address cannot be listened on: taken, not ours, or not allowed.
+    pub fn build(self) -> Result<Server, BindError> {
+        let address = self.address;
+        let error = |source| BindError { address, source };
+        let listeners = net::bind(address, self.options.workers)?;
+        let local_addr = match listeners.first() {
+            Some(listener) => listener.local_addr().map_err(error)?,
+            None => address,
+        };
+        let (mut inboxes, mut wakes, mut parts) = (Vec::new(), Vec::<Wake>::new(), Vec::new());
+        for listener in listeners {
+            let (part, wake) = Parts::new(listener).map_err(error)?;
+            let (sender, inbox) = channel(self.options.inbox_events_max, Arc::clone(&wake));
+            inboxes.push(sender);
+            wakes.push(wake);
+            parts.push((part, inbox));
+        }
+        let counters: Arc<[Arc<Counters>]> = parts.iter().map(|_| Arc::default()).collect();
+        let config = Config {
+            role: Role::Server,
+            limits: self.options.limits,
+            timeouts: self.options.timeouts,
+        };
+        let shared = Arc::new(Shared {
+            start: Instant::now(),
+            config: Arc::new(config),
+            attempts: self.options.attempt_limit.map(Attempts::new),
+            options: self.options,
+            shutdown: ShutdownHandle::new(wakes.into()),
+            publisher: Publisher::new(inboxes),
+        });
+        Ok(Server { local_addr, shared, counters, parts })
+    }
+}
+
+/// A server that listens. [`Self::run`] serves.
+pub struct Server {
+    local_addr: SocketAddr,
+    shared: Arc<Shared>,
+    counters: Arc<[Arc<Counters>]>,
+    parts: Vec<(Parts, crate::hub::Inbox)>,
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server").field("local_addr", &self.local_addr).finish_non_exhaustive()
+    }
+}
+
+impl Server {
+    /// Listens on `address` with the default [`Options`]. Port 0 takes a free one.
+    ///
+    /// # Errors
+    /// The address cannot be listened on.
+    pub fn bind(address: SocketAddr) -> Result<Self, BindError> {
+        Self::builder(address).build()
+    }
+
+    /// A server on `address`, to be told how to behave.
+    #[must_use]
+    pub fn builder(address: SocketAddr) -> Builder {
+        Builder { address, options: Options::default() }
+    }
+
+    /// The address that it listens on.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// A publisher to this server's topics, for any thread.
+    #[must_use]
+    pub fn publisher(&self) -> Publisher {
+        self.shared.publisher.clone()
+    }
+
+    /// Stops the server from another thread.
+    #[must_use]
+    pub fn shutdown_handle(&self) -> ShutdownHandle {
+        self.shared.shutdown.clone()
+    }
+
+    /// The server's counters, for any thread.
+    #[must_use]
+    pub fn stats(&self) -> StatsHandle {
+        StatsHandle(Arc::clone(&self.counters))
+    }
+
+    /// Serves until [`ShutdownHandle::shutdown`]. `make` makes the handler of each worker, on the
+    /// worker's own thread, and is told its number, from 0. The first worker runs on this thread.
+    ///
+    /// # Errors
+    /// The system refuses what an event loop needs. The other workers stop too.
+    pub fn run<H: Handler>(self, make: impl Fn(usize) -> H + Sync) -> io::Result<()> {
+        let Self { shared, counters, parts, .. } = self;
+        let run_one = |number: usize, (parts, inbox), counters: &Arc<Counters>| {
+            let handler = make(number);
+            let counters = Arc::clone(counters);
+            let worker = Worker::new(number, parts, inbox, counters, Arc::clone(&shared), handler);
+            let result = worker.and_then(Worker::run);
+            // One worker without the others would serve a part of the connections only.
+            shared.shutdown.shutdown();
+            result
+        };
+        let run_one = &run_one;
+        std::thread::scope(|scope| {
+            let mut workers = parts.into_iter().zip(counters.iter()).enumerate();
+            let first = workers.next();
+            let mut threads = Vec::new();
+            for (number, (parts, counters)) in workers {
+                let name = format!("tickwire-{number}");
+                let thread = std::thread::Builder::new().name(name);
+                threads.push(thread.spawn_scoped(scope, move || run_one(number, parts, counters)));
+            }
+            let mut result = match first {
+                Some((number, (parts, counters))) => run_one(number, parts, counters),
+                None => Ok(()),
+            };
+            for thread in threads {
+                let ended = thread.and_then(|thread| {
+                    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+                });
+                result = result.and(ended);
+            }
+            result
+        })
+    }
+}

@@ -1,0 +1,55 @@
+//! The server: a hand-written event loop on mio, one worker thread for each core that it is given.
+//!
+//! Workers share nothing: each has its own listener, its own table of connections, its own timers
+//! and its own subscriptions. Where the protocol (`proto`), the opening handshake (`http`), the
+//! sockets (`net`), topics (`hub`) and send queues (`outbox`) meet.
+//!
+//! ```
+//! use tickwire::proto::Message;
+//! use tickwire::server::{Context, Handler, Opening, Server, Upgrade};
+//!
+//! struct Echo;
+//!
+//! impl Handler for Echo {
+//!     type Session = ();
+//!     fn on_request(&mut self, _opening: &Opening<'_>) -> Upgrade<()> {
+//!         Upgrade::accept(())
+//!     }
+//!     fn on_message(&mut self, cx: &mut Context<'_, ()>, message: Message<'_>) {
+//!         cx.send(message);
+//!     }
+//! }
+//!
+//! let server = Server::bind("127.0.0.1:0".parse()?)?;
+//! println!("ws://{}", server.local_addr());
+//! # server.shutdown_handle().shutdown();
+//! server.run(|_worker| Echo)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod attempts;
+mod builder;
+mod context;
+mod core;
+mod handler;
+mod key;
+mod options;
+mod outputs;
+mod rate;
+mod session;
+mod shutdown;
+mod stats;
+mod timer;
+mod worker;
+
+pub use attempts::AttemptLimit;
+pub use builder::{Builder, Server};
+pub use context::Context;
+pub use handler::{Accept, Cause, Closed, Handler, Opening, Published, Upgrade, View};
+pub use options::{Options, PingPayload};
+pub use rate::Rate;
+pub use shutdown::ShutdownHandle;
+pub use stats::{Stats, StatsHandle};
+
+pub use crate::hub::{Delivery, Publication, Publisher, PublisherStats, Retain, Topic};
+pub use crate::net::BindError;

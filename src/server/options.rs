@@ -1,0 +1,71 @@
+//! How a server behaves: every limit and timeout, with its default.
+
+use super::attempts::AttemptLimit;
+use super::rate::Rate;
+use crate::http::{HeadLimits, Origins};
+use crate::proto::{Limits, Timeouts};
+use std::time::Duration;
+
+/// How a server behaves. The defaults suit an application behind no proxy, with honest peers of
+/// all kinds.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Worker threads, each with its own listener and connections. Default 1.
+    pub workers: usize,
+    /// What a peer's messages may be. Default: 64 MiB.
+    pub limits: Limits,
+    /// Ping interval, idle timeout, close timeout. Default: 20 s, 60 s, 5 s.
+    pub timeouts: Timeouts,
+    /// What a ping of ours carries. Default: nothing.
+    pub ping_payload: PingPayload,
+    /// What an opening handshake may be. Default: 16 KiB, 100 fields.
+    pub head_limits: HeadLimits,
+    /// Time from TCP's connection to the end of the opening handshake. Default 10 s; the answer
+    /// is 408.
+    pub handshake_timeout: Duration,
+    /// Which pages a browser may connect from (RFC 6455 §10.2). Default: all; the answer is 403.
+    pub origins: Origins,
+    /// Messages, pings and pongs that a peer may send. Default: any number; close code 1008.
+    pub message_rate: Option<Rate>,
+    /// Connection attempts that an address may make. Default: any number; the answer is 429.
+    pub attempt_limit: Option<AttemptLimit>,
+    /// The greatest age of a connection. Default: none; close code 1001.
+    pub lifetime: Option<Duration>,
+    /// Bytes queued for a peer that reads too slowly. Default 16 MiB; close code 1008. From half
+    /// of it on, nothing more is read from that peer.
+    pub send_queue_bytes_max: usize,
+    /// Messages that a worker's inbox holds, between publishers and the worker. Default 8,192.
+    pub inbox_events_max: usize,
+    /// Time for the connections to close when the server stops. Default 5 s.
+    pub drain_timeout: Duration,
+}
+
+/// What the payload of a server's pings is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PingPayload {
+    /// Nothing.
+    #[default]
+    Empty,
+    /// The time in milliseconds since the Unix epoch, as decimal text.
+    UnixMillis,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            workers: 1,
+            limits: Limits::default(),
+            timeouts: Timeouts::default(),
+            ping_payload: PingPayload::Empty,
+            head_limits: HeadLimits::default(),
+            handshake_timeout: Duration::from_secs(10),
+            origins: Origins::Any,
+            message_rate: None,
+            attempt_limit: None,
+            lifetime: None,
+            send_queue_bytes_max: 16 << 20,
+            inbox_events_max: 8192,
+            drain_timeout: Duration::from_secs(5),
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! One connection as its worker keeps it: the socket, and how far the connection has come.
+//! Invariant: the stages follow one another in the order in which they stand here.
+
+use super::handler::Cause;
+use super::key::Key;
+use super::rate::Meter;
+use super::timer::Tick;
+use crate::http::HeadParser;
+use crate::net::Tcp;
+use crate::proto::{Connection, Millis, State};
+
+/// One connection.
+pub(super) struct Session<S> {
+    pub(super) key: Key,
+    pub(super) tcp: Tcp,
+    pub(super) stage: Stage<S>,
+    /// The reminder that is set for it.
+    pub(super) reminder: Tick,
+    /// The socket may have something to read.
+    pub(super) readable: bool,
+    /// The system said that the peer will send no more: read until the end comes.
+    pub(super) peer_ended: bool,
+    /// It stands in the worker's ready list.
+    pub(super) queued: bool,
+}
+
+/// How far a connection has come.
+pub(super) enum Stage<S> {
+    /// Its request is being read.
+    Handshake(Handshake),
+    /// It speaks WebSocket.
+    Open(Open<S>),
+    /// All is said: what is queued goes out, then our end is shut, then the peer's end is awaited.
+    Ending(Ending),
+    /// Nothing is left but to free its place.
+    Gone,
+}
+
+pub(super) struct Handshake {
+    pub(super) parser: HeadParser,
+    /// What has come of the request, unless it came whole.
+    pub(super) bytes: Vec<u8>,
+    pub(super) deadline: Millis,
+    /// Whether its address has used up its connection attempts.
+    pub(super) attempts: Admission,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Admission {
+    Admitted,
+    Refused,
+}
+
+pub(super) struct Open<S> {
+    pub(super) connection: Connection,
+    pub(super) session: S,
+    /// Why we started to close it, if we did.
+    pub(super) closing: Option<Cause>,
+    /// When it reaches its greatest age.
+    pub(super) expires: Millis,
+    pub(super) meter: Meter,
+}
+
+pub(super) struct Ending {
+    pub(super) cause: Cause,
+    pub(super) deadline: Millis,
+    /// Our end is shut.
+    pub(super) shut: bool,
+    /// The peer's end is.
+    pub(super) ended: bool,
+}
+
+impl<S> Session<S> {
+    pub(super) fn new(key: Key, tcp: Tcp, handshake: Handshake) -> Self {
+        Self {
+            key,
+            tcp,
+            stage: Stage::Handshake(handshake),
+            reminder: Tick::NONE,
+            readable: false,
+            peer_ended: false,
+            queued: false,
+        }
+    }
+
+    /// When something is to be done even if nothing happens.
+    pub(super) fn deadline(&self) -> Millis {
+        match &self.stage {
+            Stage::Handshake(handshake) => handshake.deadline,
+            Stage::Open(open) if open.connection.state() == State::Open => {
+                open.connection.poll_timeout().min(open.expires)
+            }
+            Stage::Open(open) => open.connection.poll_timeout(),
+            Stage::Ending(ending) => ending.deadline,
+            Stage::Gone => Millis::NEVER,
+        }
+    }
+}

@@ -1,0 +1,401 @@
+//! One worker: the event loop (see docs/ARCHITECTURE.md, "A turn").
+//!
+//! In a turn all inputs are handled first, then each connection that has something to send gets
+//! one write. Edge-triggered: what is left unread is remembered in the ready list, because the
+//! edge does not repeat.
+//! Invariants: no connection reads more than its budget in a turn; a freed place is not taken
+//! before the turn is over, and events for the one who had it do not reach the next.
+
+mod ending;
+mod reading;
+
+use super::attempts::Attempts;
+use super::core::Core;
+use super::handler::{Cause, Handler};
+use super::key::{self, Key};
+use super::options::Options;
+use super::outputs::Flushed;
+use super::session::{Admission, Handshake, Session};
+use super::shutdown::ShutdownHandle;
+use super::stats::Counters;
+use super::timer::{Tick, Timers};
+use crate::http::HeadParser;
+use crate::hub::{Inbox, Publisher, Received, Wake};
+use crate::net::Listener;
+use crate::proto::{Config, Millis};
+use mio::{Events, Poll, Waker};
+use slab::Slab;
+use std::collections::VecDeque;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Readiness events fetched at once.
+const EVENTS_MAX: usize = 1024;
+/// Published events taken from the inbox in a turn.
+const INBOX_EVENTS_PER_TURN: usize = 1024;
+/// Connections accepted in a turn.
+const ACCEPTS_PER_TURN: usize = 64;
+/// Bytes read at once, from any connection.
+const RECEIVE_BUFFER_BYTES: usize = 256 << 10;
+/// Bytes of frames encoded in a turn after which connections are flushed before it goes on.
+const ARENA_BYTES_MAX: usize = 1 << 20;
+/// How long accepting pauses when descriptors or memory have run out.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What a server's workers have in common.
+pub(super) struct Shared {
+    pub(super) start: Instant,
+    pub(super) options: Options,
+    pub(super) config: Arc<Config>,
+    pub(super) attempts: Option<Attempts>,
+    pub(super) shutdown: ShutdownHandle,
+    pub(super) publisher: Publisher,
+}
+
+/// What a worker is made of before it runs: sockets and the means to wake it.
+pub(super) struct Parts {
+    poll: Poll,
+    listener: Listener,
+}
+
+impl Parts {
+    pub(super) fn new(mut listener: Listener) -> io::Result<(Self, Wake)> {
+        let poll = Poll::new()?;
+        listener.register(poll.registry(), key::LISTENER)?;
+        let waker = Waker::new(poll.registry(), key::WAKER)?;
+        let wake: Wake = Arc::new(move || {
+            if let Err(error) = waker.wake() {
+                tracing::error!(%error, "a worker cannot be woken");
+            }
+        });
+        Ok((Self { poll, listener }, wake))
+    }
+}
+
+pub(super) struct Worker<H: Handler> {
+    poll: Poll,
+    listener: Option<Listener>,
+    inbox: Inbox,
+    handler: H,
+    shared: Arc<Shared>,
+    sessions: Slab<Session<H::Session>>,
+    core: Core,
+    timers: Timers,
+    /// Connections that have something to be done without a new edge.
+    ready: VecDeque<Key>,
+    /// Places to be freed at the end of the turn.
+    gone: Vec<Key>,
+    /// Taken and given back, so that it is allocated once.
+    dirty: Vec<Key>,
+    receive_buffer: Vec<u8>,
+    now: Millis,
+    accepting: Accepting,
+    /// When to stop, once the server was asked to.
+    drain_deadline: Option<Millis>,
+    /// There may be more in the inbox.
+    inbox_pending: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Accepting {
+    /// Nobody waits to be accepted.
+    Idle,
+    /// Somebody may.
+    Ready,
+    /// Out of descriptors or memory until then.
+    PausedUntil(Millis),
+}
+
+impl<H: Handler> Worker<H> {
+    pub(super) fn new(
+        number: usize,
+        parts: Parts,
+        inbox: Inbox,
+        counters: Arc<Counters>,
+        shared: Arc<Shared>,
+        handler: H,
+    ) -> io::Result<Self> {
+        Ok(Self {
+            poll: parts.poll,
+            listener: Some(parts.listener),
+            inbox,
+            handler,
+            core: Core::new(number, shared.publisher.clone(), counters, H::render),
+            shared,
+            sessions: Slab::new(),
+            timers: Timers::new(),
+            ready: VecDeque::new(),
+            gone: Vec::new(),
+            dirty: Vec::new(),
+            receive_buffer: vec![0; RECEIVE_BUFFER_BYTES],
+            now: Millis(0),
+            accepting: Accepting::Idle,
+            drain_deadline: None,
+            inbox_pending: false,
+        })
+    }
+
+    /// Serves until the server is asked to stop and all connections are gone.
+    pub(super) fn run(mut self) -> io::Result<()> {
+        let mut events = Events::with_capacity(EVENTS_MAX);
+        while !self.is_finished() {
+            self.wait(&mut events)?;
+            self.now = Millis(0).after(self.shared.start.elapsed());
+            if self.drain_deadline.is_none() && self.shared.shutdown.is_requested() {
+                self.begin_drain();
+            }
+            self.note_events(&events);
+            self.drain_inbox();
+            self.serve_ready();
+            self.accept();
+            self.run_timers();
+            self.flush();
+            self.free_gone();
+        }
+        self.drop_all();
+        Ok(())
+    }
+
+    fn is_finished(&self) -> bool {
+        self.drain_deadline.is_some_and(|at| self.sessions.is_empty() || at <= self.now)
+    }
+
+    /// Sleeps until something happens, unless something is left to do.
+    fn wait(&mut self, events: &mut Events) -> io::Result<()> {
+        let timeout = if !self.ready.is_empty() || self.inbox_pending {
+            Some(Duration::ZERO)
+        } else {
+            self.inbox.announce_sleep();
+            // What came before the announcement is found now, what comes after wakes us.
+            if self.drain_inbox() { Some(Duration::ZERO) } else { self.sleep_time() }
+        };
+        let polled = self.poll.poll(events, timeout);
+        self.inbox.announce_awake();
+        match polled {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
+            polled => polled,
+        }
+    }
+
+    fn sleep_time(&self) -> Option<Duration> {
+        let accepting = match self.accepting {
+            Accepting::Idle => None,
+            Accepting::Ready => Some(self.now),
+            Accepting::PausedUntil(at) => Some(at),
+        };
+        let next = [self.timers.next_at(), accepting, self.drain_deadline];
+        let next = next.into_iter().flatten().min()?;
+        // The clock has gone on since `now` was read.
+        Some(Millis(0).after(self.shared.start.elapsed()).until(next))
+    }
+
+    fn note_events(&mut self, events: &Events) {
+        for event in events {
+            match event.token() {
+                key::LISTENER if self.accepting == Accepting::Idle => {
+                    self.accepting = Accepting::Ready;
+                }
+                key::LISTENER | key::WAKER => {}
+                token => {
+                    let key = Key::from_token(token);
+                    let Some(session) = self.session(key) else { continue };
+                    session.readable |= event.is_readable() || event.is_error();
+                    session.peer_ended |= event.is_read_closed() || event.is_error();
+                    self.make_ready(key);
+                }
+            }
+        }
+    }
+
+    fn session(&mut self, key: Key) -> Option<&mut Session<H::Session>> {
+        self.sessions.get_mut(key.index as usize).filter(|session| session.key == key)
+    }
+
+    /// Has the connection served in this turn, or in the next one if this turn's are under way.
+    fn make_ready(&mut self, key: Key) {
+        if let Some(session) = self.session(key)
+            && !session.queued
+        {
+            session.queued = true;
+            self.ready.push_back(key);
+        }
+    }
+
+    /// Hands out what publishers sent; whether there was anything.
+    fn drain_inbox(&mut self) -> bool {
+        for count in 0..INBOX_EVENTS_PER_TURN {
+            match self.inbox.try_receive() {
+                Received::Publication(publication) => self.core.deliver(&publication),
+                Received::Empty => {
+                    self.inbox_pending = false;
+                    return count > 0;
+                }
+            }
+            if self.core.outputs.encoded() > ARENA_BYTES_MAX {
+                break;
+            }
+        }
+        self.inbox_pending = true;
+        true
+    }
+
+    /// Serves each connection that was ready when this was called, once.
+    fn serve_ready(&mut self) {
+        for _ in 0..self.ready.len() {
+            let Some(key) = self.ready.pop_front() else { return };
+            let Some(session) = self.session(key) else { continue };
+            session.queued = false;
+            self.write_queued(key);
+            self.read(key);
+            if self.core.outputs.encoded() > ARENA_BYTES_MAX {
+                self.flush();
+            }
+        }
+    }
+
+    fn accept(&mut self) {
+        match self.accepting {
+            Accepting::Idle => return,
+            Accepting::PausedUntil(at) if at > self.now => return,
+            Accepting::PausedUntil(_) | Accepting::Ready => self.accepting = Accepting::Ready,
+        }
+        for _ in 0..ACCEPTS_PER_TURN {
+            let Some(listener) = &self.listener else {
+                self.accepting = Accepting::Idle;
+                return;
+            };
+            match listener.accept() {
+                Ok((tcp, peer)) => {
+                    let attempts = self.shared.attempts.as_ref();
+                    let admitted = attempts
+                        .is_none_or(|attempts| attempts.admit(peer.ip(), Instant::now()));
+                    self.open(tcp, if admitted { Admission::Admitted } else { Admission::Refused });
+                }
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => {
+                        self.accepting = Accepting::Idle;
+                        return;
+                    }
+                    // The one who connected has gone again, or a signal came.
+                    io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted => {}
+                    _ => {
+                        self.core.counters.accept_pauses.add(1);
+                        tracing::warn!(%error, "cannot accept, pausing for {ACCEPT_PAUSE:?}");
+                        self.accepting = Accepting::PausedUntil(self.now.after(ACCEPT_PAUSE));
+                        return;
+                    }
+                },
+            }
+        }
+    }
+
+    /// Takes a new connection into the table.
+    fn open(&mut self, tcp: crate::net::Tcp, attempts: Admission) {
+        let entry = self.sessions.vacant_entry();
+        let Ok(index) = u32::try_from(entry.key()) else { return };
+        let key = self.core.outputs.open(index);
+        self.core.reset(index);
+        let deadline = self.now.after(self.shared.options.handshake_timeout);
+        let handshake =
+            Handshake { parser: HeadParser::new(), bytes: Vec::new(), deadline, attempts };
+        let session = entry.insert(Session::new(key, tcp, handshake));
+        self.core.counters.accepted.add(1);
+        self.core.counters.open.add(1);
+        if let Err(error) = session.tcp.register(self.poll.registry(), key.token()) {
+            tracing::warn!(%error, "cannot watch a connection");
+            self.drop_now(key, Cause::Reset);
+            return;
+        }
+        self.remind(key);
+    }
+
+    /// Sees to it that the connection is looked at by its deadline.
+    fn remind(&mut self, key: Key) {
+        let Some(session) = self.sessions.get_mut(key.index as usize) else { return };
+        if session.key == key {
+            session.reminder = self.timers.remind(key, session.deadline(), session.reminder);
+        }
+    }
+
+    fn run_timers(&mut self) {
+        let mut due = Vec::new();
+        self.timers.advance(self.now, &mut due);
+        for (key, tick) in due {
+            let now = self.now;
+            let Some(session) = self.session(key) else { continue };
+            if session.reminder != tick {
+                continue;
+            }
+            session.reminder = Tick::NONE;
+            if session.deadline() <= now {
+                self.handle_timeout(key);
+            }
+            self.remind(key);
+        }
+    }
+
+    /// Gives each connection that has something to send its one write of the turn.
+    fn flush(&mut self) {
+        let mut dirty = std::mem::take(&mut self.dirty);
+        loop {
+            self.core.outputs.take_dirty(&mut dirty);
+            if dirty.is_empty() {
+                break;
+            }
+            for key in &dirty {
+                self.flush_one(*key);
+            }
+        }
+        self.dirty = dirty;
+        self.core.outputs.end_turn();
+    }
+
+    fn flush_one(&mut self, key: Key) {
+        let queue_bytes_max = self.shared.options.send_queue_bytes_max;
+        let Some(session) = self.sessions.get_mut(key.index as usize) else { return };
+        if session.key != key {
+            return;
+        }
+        match self.core.outputs.flush(key.index, &mut session.tcp, queue_bytes_max) {
+            Ok((flushed, written)) => {
+                self.core.counters.bytes_out.add(written as u64);
+                match flushed {
+                    Flushed::Done => self.shut_if_ending(key),
+                    Flushed::Queued => {}
+                    Flushed::Overflow => self.close_slow_consumer(key),
+                }
+            }
+            Err(_) => self.drop_now(key, Cause::Reset),
+        }
+    }
+
+    /// Writes what the socket refused before; the socket may have room again.
+    fn write_queued(&mut self, key: Key) {
+        let Some(session) = self.sessions.get_mut(key.index as usize) else { return };
+        if self.core.outputs.queued_bytes(key.index) == 0 {
+            return;
+        }
+        match self.core.outputs.write_queued(key.index, &mut session.tcp) {
+            Ok(written) => {
+                self.core.counters.bytes_out.add(written as u64);
+                if self.core.outputs.queued_bytes(key.index) == 0 {
+                    self.on_drain(key);
+                }
+            }
+            Err(_) => self.drop_now(key, Cause::Reset),
+        }
+    }
+
+    fn free_gone(&mut self) {
+        for key in self.gone.drain(..) {
+            self.sessions.try_remove(key.index as usize);
+        }
+    }
+}
+
+/// Calls a handler; `None` where it panicked.
+fn guarded<R>(call: impl FnOnce() -> R) -> Option<R> {
+    catch_unwind(AssertUnwindSafe(call)).ok()
+}

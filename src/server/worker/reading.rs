@@ -1,0 +1,288 @@
+//! Bytes in: from sockets, through the opening handshake or the protocol, to the handler.
+
+use super::{Worker, guarded};
+use crate::http::{Intent, Request, Response, Status, Switching, classify};
+use crate::net::Received;
+use crate::proto::{Connection, Event, Millis, Step};
+use crate::server::context::Context;
+use crate::server::handler::{Cause, Handler, Opening, Upgrade};
+use crate::server::key::Key;
+use crate::server::rate::Meter;
+use crate::server::session::{Admission, Open, Stage};
+use std::time::SystemTime;
+
+/// Bytes read from one connection in a turn.
+const READ_BYTES_PER_TURN: usize = 256 << 10;
+/// Bytes discarded of a connection that is ending; a peer that sends more is cut off.
+const DISCARDED_BYTES_PER_TURN: usize = 1 << 20;
+
+/// What became of an opening handshake.
+enum Answered<S> {
+    /// It is a WebSocket connection; so many bytes of the input were its request.
+    Opened { session: S, request_len: usize },
+    /// It got an HTTP answer.
+    Refused(Cause),
+}
+
+/// What a connection's bytes led to.
+enum Outcome {
+    /// The connection goes on.
+    Continue,
+    /// It ends, and this is what the handler is told: cause, close code and reason received.
+    End(Cause, crate::proto::CloseCode, Box<str>),
+}
+
+impl<H: Handler> Worker<H> {
+    /// Reads what the socket has, within the connection's budget.
+    pub(super) fn read(&mut self, key: Key) {
+        let mut buffer = std::mem::take(&mut self.receive_buffer);
+        let mut budget = READ_BYTES_PER_TURN;
+        while self.may_read(key) {
+            if budget == 0 {
+                self.make_ready(key);
+                break;
+            }
+            let Some(session) = self.session(key) else { break };
+            match session.tcp.read(&mut buffer) {
+                Ok(Received::Bytes(len)) => {
+                    // A short read has emptied the socket: the next bytes make a new edge. Not so
+                    // the end of the stream, if its edge has come already.
+                    session.readable = len == buffer.len() || session.peer_ended;
+                    if matches!(session.stage, Stage::Ending(_)) {
+                        budget = budget.min(DISCARDED_BYTES_PER_TURN);
+                    }
+                    budget = budget.saturating_sub(len);
+                    self.core.counters.bytes_in.add(len as u64);
+                    self.handle_bytes(key, buffer.get_mut(..len).unwrap_or_default());
+                }
+                Ok(Received::WouldBlock) => session.readable = false,
+                Ok(Received::End) => {
+                    session.readable = false;
+                    self.handle_end(key);
+                }
+                Err(_) => self.drop_now(key, Cause::Reset),
+            }
+        }
+        self.receive_buffer = buffer;
+    }
+
+    /// Whether to read on: not from a peer that does not read what it is owed.
+    fn may_read(&mut self, key: Key) -> bool {
+        let half_full = self.shared.options.send_queue_bytes_max / 2;
+        let queued = self.core.outputs.queued_bytes(key.index);
+        self.session(key).is_some_and(|session| match session.stage {
+            Stage::Gone => false,
+            Stage::Ending(_) => session.readable,
+            Stage::Handshake(_) | Stage::Open(_) => session.readable && queued <= half_full,
+        })
+    }
+
+    fn handle_bytes(&mut self, key: Key, bytes: &mut [u8]) {
+        match self.session(key).map(|session| &session.stage) {
+            Some(Stage::Handshake(_)) => self.handle_request(key, bytes),
+            Some(Stage::Open(_)) => self.handle_frames(key, bytes),
+            Some(Stage::Ending(_) | Stage::Gone) | None => {}
+        }
+    }
+
+    /// Takes bytes of an opening handshake. Those that follow it are frames.
+    fn handle_request(&mut self, key: Key, bytes: &mut [u8]) {
+        let Some(session) = self.session(key) else { return };
+        let Stage::Handshake(handshake) = &mut session.stage else { return };
+        if handshake.bytes.is_empty() {
+            let answered = self.answer_request(key, bytes);
+            match answered {
+                Some(answered) => self.after_answer(key, answered, bytes),
+                None => self.keep_request(key, bytes),
+            }
+        } else {
+            let mut all = std::mem::take(&mut handshake.bytes);
+            all.extend_from_slice(bytes);
+            match self.answer_request(key, &all) {
+                Some(answered) => self.after_answer(key, answered, &mut all),
+                None => self.keep_request(key, &all),
+            }
+        }
+    }
+
+    fn keep_request(&mut self, key: Key, bytes: &[u8]) {
+        if let Some(session) = self.session(key)
+            && let Stage::Handshake(handshake) = &mut session.stage
+        {
+            handshake.bytes.extend_from_slice(bytes);
+        }
+    }
+
+    /// Answers the request that `bytes` begins with; `None`: it is not complete.
+    fn answer_request(&mut self, key: Key, bytes: &[u8]) -> Option<Answered<H::Session>> {
+        let session = self.sessions.get_mut(key.index as usize)?;
+        let Stage::Handshake(handshake) = &mut session.stage else { return None };
+        let limits = &self.shared.options.head_limits;
+        match handshake.parser.try_parse(bytes, limits) {
+            Ok(None) => None,
+            Ok(Some(_)) if handshake.attempts == Admission::Refused => {
+                self.core.counters.attempts_refused.add(1);
+                let text = "429 Too Many Requests: too many connection attempts\n";
+                let response = Response::text(Status::TOO_MANY_REQUESTS, text);
+                Some(self.refuse(key, "GET", &response, Cause::HandshakeRefused))
+            }
+            Ok(Some(request)) => Some(self.decide(key, &request)),
+            Err(rejection) => {
+                let response = Response::from(rejection);
+                Some(self.refuse(key, "GET", &response, Cause::HandshakeRefused))
+            }
+        }
+    }
+
+    /// Has the handler decide on a request.
+    fn decide(&mut self, key: Key, request: &Request<'_>) -> Answered<H::Session> {
+        let method = request.method();
+        let rejected = |rejection| Response::from(rejection);
+        let handshake = match classify(request) {
+            Ok(Intent::WebSocket(handshake)) => handshake,
+            Ok(Intent::Plain) => {
+                let response = guarded(|| self.handler.on_http(request));
+                let response = response.unwrap_or_else(server_error);
+                return self.refuse(key, method, &response, Cause::Http);
+            }
+            Err(rejection) => {
+                return self.refuse(key, method, &rejected(rejection), Cause::HandshakeRefused);
+            }
+        };
+        // RFC 6455 §10.2: "If the origin indicated is unacceptable to the server, then it SHOULD
+        // respond to the WebSocket handshake with a reply containing HTTP 403 Forbidden status
+        // code."
+        if let Err(rejection) = self.shared.options.origins.check(request.origin()) {
+            return self.refuse(key, method, &rejected(rejection), Cause::HandshakeRefused);
+        }
+        let peer = self.sessions.get(key.index as usize).and_then(|s| s.tcp.peer_addr().ok());
+        let Some(peer) = peer else { return Answered::Refused(Cause::HandshakeAbandoned) };
+        let opening = Opening { request, handshake: &handshake, peer };
+        let accept = match guarded(|| self.handler.on_request(&opening)) {
+            Some(Upgrade::Accept(accept)) => accept,
+            Some(Upgrade::Respond(response)) => {
+                return self.refuse(key, method, &response, Cause::HandshakeRefused);
+            }
+            None => {
+                return self.refuse(key, method, &server_error(), Cause::HandlerPanic);
+            }
+        };
+        let mut switching = Switching::new(&handshake);
+        if let Some(subprotocol) = &accept.subprotocol {
+            switching = match switching.subprotocol(subprotocol) {
+                Ok(switching) => switching,
+                Err(error) => {
+                    tracing::error!(%error, %subprotocol, "the handler chose a wrong subprotocol");
+                    return self.refuse(key, method, &server_error(), Cause::HandshakeRefused);
+                }
+            };
+        }
+        self.send_http(key, |out| switching.encode(out));
+        Answered::Opened { session: accept.session, request_len: request.head_len() }
+    }
+
+    fn refuse(
+        &mut self,
+        key: Key,
+        method: &str,
+        response: &Response,
+        cause: Cause,
+    ) -> Answered<H::Session> {
+        self.send_http(key, |out| response.encode(method, Some(SystemTime::now()), out));
+        Answered::Refused(cause)
+    }
+
+    /// Sends an HTTP answer: the first thing that goes out on a connection.
+    pub(super) fn send_http(&mut self, key: Key, encode: impl FnOnce(&mut Vec<u8>)) {
+        let outputs = &mut self.core.outputs;
+        let start = outputs.encoded();
+        encode(outputs.arena());
+        let range = start..outputs.encoded();
+        outputs.begin_with_preamble(key.index, range.len());
+        outputs.send(key.index, range);
+    }
+
+    fn after_answer(&mut self, key: Key, answered: Answered<H::Session>, bytes: &mut [u8]) {
+        match answered {
+            Answered::Refused(cause) => self.begin_ending(key, cause),
+            Answered::Opened { session, request_len } => {
+                let connection = Connection::new(self.shared.config.clone(), self.now);
+                let lifetime = self.shared.options.lifetime;
+                let expires = lifetime.map_or(Millis::NEVER, |lifetime| self.now.after(lifetime));
+                let meter = Meter::default();
+                let open = Open { connection, session, closing: None, expires, meter };
+                if let Some(session) = self.session(key) {
+                    session.stage = Stage::Open(open);
+                }
+                self.core.counters.handshakes.add(1);
+                self.call(key, |handler, cx| handler.on_open(cx));
+                self.remind(key);
+                // RFC 6455 §4.1 lets a client send frames only after our answer, but what comes
+                // with the request is on the connection all the same.
+                let frames = bytes.get_mut(request_len..).unwrap_or_default();
+                self.handle_frames(key, frames);
+            }
+        }
+    }
+
+    /// Takes bytes of an open connection.
+    fn handle_frames(&mut self, key: Key, bytes: &mut [u8]) {
+        let mut at = 0;
+        loop {
+            let (consumed, outcome) = self.step(key, bytes.get_mut(at..).unwrap_or_default());
+            at += consumed;
+            match outcome {
+                Some(Outcome::Continue) => {}
+                Some(Outcome::End(cause, code, reason)) => {
+                    self.finish(key, cause, code, &reason);
+                    return;
+                }
+                None => return,
+            }
+        }
+    }
+
+    /// Takes one event's bytes. Yields how many these are, and `None` when there was no event.
+    fn step(&mut self, key: Key, input: &mut [u8]) -> (usize, Option<Outcome>) {
+        let Self { sessions, core, handler, shared, now, .. } = self;
+        let Some(session) = sessions.get_mut(key.index as usize) else { return (0, None) };
+        let Stage::Open(open) = &mut session.stage else { return (0, None) };
+        let start = core.outputs.encoded();
+        let step = open.connection.handle_input(input, *now, core.outputs.arena());
+        let owed = start..core.outputs.encoded();
+        core.outputs.send(key.index, owed);
+        let (consumed, event) = match step {
+            Ok(Step { consumed, event: Some(event) }) => (consumed, event),
+            Ok(Step { consumed, event: None }) => return (consumed, None),
+            Err(violation) => {
+                let cause = open.closing.unwrap_or(Cause::Violation(violation));
+                return (0, Some(Outcome::End(cause, crate::proto::CloseCode::ABNORMAL, "".into())));
+            }
+        };
+        let goes_on = (consumed, Some(Outcome::Continue));
+        if let Event::Close(frame) = event {
+            let cause = open.closing.unwrap_or(Cause::PeerClosed);
+            return (consumed, Some(Outcome::End(cause, frame.code, frame.reason.into())));
+        }
+        // We have said goodbye: what still comes is not for the handler.
+        if open.closing.is_some() {
+            return goes_on;
+        }
+        let rate = shared.options.message_rate.as_ref();
+        if rate.is_some_and(|rate| !open.meter.admit(rate, *now)) {
+            self.close(key, Cause::RateLimit);
+            return goes_on;
+        }
+        let Event::Message(message) = event else { return goes_on };
+        core.counters.messages_in.add(1);
+        let mut cx =
+            Context { session: &mut open.session, index: key.index, tcp: &session.tcp, core };
+        let called = guarded(|| handler.on_message(&mut cx, message));
+        self.after_call(key, called.is_some());
+        goes_on
+    }
+}
+
+fn server_error() -> Response {
+    Response::text(Status::INTERNAL_SERVER_ERROR, "500 Internal Server Error\n")
+}
