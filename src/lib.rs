@@ -12,6 +12,8 @@
 //! The layers, each of which imports only from those below it, are drawn in
 //! `docs/ARCHITECTURE.md`; `tests/layers.rs` holds the code to them.
 
+#[cfg(feature = "cli")]
+pub mod cli;
 #[cfg(feature = "market")]
 pub mod feed;
 pub mod http;

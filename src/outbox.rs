@@ -6,8 +6,8 @@
 //! Invariant: frames leave in the order they came, and a frame of which a byte has gone is never
 //! dropped.
 
-use crate::proto::header::Header;
 use crate::proto::Role;
+use crate::proto::header::Header;
 
 /// Room that an emptied queue may keep.
 const RETAINED_BYTES_MAX: usize = 64 << 10;
@@ -27,7 +27,10 @@ pub(crate) struct Outbox {
 impl Outbox {
     /// A queue whose first `len` bytes will be an HTTP answer rather than frames.
     pub(crate) fn with_preamble(len: usize) -> Self {
-        Self { preamble_end: len, ..Self::default() }
+        Self {
+            preamble_end: len,
+            ..Self::default()
+        }
     }
 
     /// Queues whole frames.
@@ -92,11 +95,17 @@ impl Outbox {
         let frame = self.bytes.get(self.frame_start..).unwrap_or_default();
         // Frames of a server, as a client would read them.
         let header = Header::parse(frame, Role::Client(|| [0; 4]));
-        debug_assert!(matches!(header, Ok(Some(_))), "the queue holds whole frames");
-        let len = header.ok().flatten().map_or(frame.len(), |(header, header_len)| {
-            let payload_len = usize::try_from(header.payload_len).unwrap_or(usize::MAX);
-            header_len.saturating_add(payload_len).min(frame.len())
-        });
+        debug_assert!(
+            matches!(header, Ok(Some(_))),
+            "the queue holds whole frames"
+        );
+        let len = header
+            .ok()
+            .flatten()
+            .map_or(frame.len(), |(header, header_len)| {
+                let payload_len = usize::try_from(header.payload_len).unwrap_or(usize::MAX);
+                header_len.saturating_add(payload_len).min(frame.len())
+            });
         self.frame_start + len
     }
 }

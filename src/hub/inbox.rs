@@ -17,7 +17,14 @@ pub(crate) type Wake = Arc<dyn Fn() + Send + Sync>;
 pub(crate) fn channel(capacity: usize, wake: Wake) -> (Sender, Inbox) {
     let (sender, receiver) = sync_channel(capacity.max(1));
     let asleep = Arc::new(AtomicBool::new(false));
-    (Sender { sender, asleep: Arc::clone(&asleep), wake }, Inbox { receiver, asleep })
+    (
+        Sender {
+            sender,
+            asleep: Arc::clone(&asleep),
+            wake,
+        },
+        Inbox { receiver, asleep },
+    )
 }
 
 /// Whether a message found its way into an inbox.
@@ -57,7 +64,9 @@ impl Sender {
             // A full inbox has a reader that is awake, or about to be.
             Err(TrySendError::Full(publication)) => {
                 self.wake_if_asleep();
-                self.sender.send(publication).map_or(Sent::Gone, |()| Sent::Delivered)
+                self.sender
+                    .send(publication)
+                    .map_or(Sent::Gone, |()| Sent::Delivered)
             }
             Err(TrySendError::Disconnected(_)) => Sent::Gone,
         };
@@ -114,13 +123,21 @@ mod tests {
     use std::sync::atomic::AtomicUsize;
 
     fn publication() -> Publication {
-        Publication::new(&Topics::default().intern("t", Retain::Nothing), Message::Text("x"))
+        Publication::new(
+            &Topics::default().intern("t", Retain::Nothing),
+            Message::Text("x"),
+        )
     }
 
     fn counted() -> (Arc<AtomicUsize>, Wake) {
         let wakes = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&wakes);
-        (wakes, Arc::new(move || drop(count.fetch_add(1, Ordering::Relaxed))))
+        (
+            wakes,
+            Arc::new(move || {
+                count.fetch_add(1, Ordering::Relaxed);
+            }),
+        )
     }
 
     /// A burst costs one wake-up, and none while the reader is awake.
@@ -158,7 +175,9 @@ mod tests {
     fn a_sleeping_reader_gets_everything() {
         const COUNT: usize = 20_000;
         let (bell, poll) = std::sync::mpsc::sync_channel::<()>(1);
-        let wake: Wake = Arc::new(move || drop(bell.try_send(())));
+        let wake: Wake = Arc::new(move || {
+            let _ = bell.try_send(());
+        });
         let (sender, inbox) = channel(16, wake);
         let writer = std::thread::spawn(move || {
             let publication = publication();

@@ -56,15 +56,25 @@ impl Subscriptions {
             return None;
         }
         let slot = self.slots.get_mut(key.0)?;
-        entries.push(Entry { slot: key, position: slot.members.len() });
-        slot.members.push(Member { session, position: entries.len() - 1 });
+        entries.push(Entry {
+            slot: key,
+            position: slot.members.len(),
+        });
+        slot.members.push(Member {
+            session,
+            position: entries.len() - 1,
+        });
         Some(key)
     }
 
     /// Ends a subscription; `false` where there was none.
     pub(crate) fn unsubscribe(&mut self, session: u32, name: &str) -> bool {
-        let Some(&key) = self.by_name.get(name) else { return false };
-        let Some(entries) = self.by_session.get(&session) else { return false };
+        let Some(&key) = self.by_name.get(name) else {
+            return false;
+        };
+        let Some(entries) = self.by_session.get(&session) else {
+            return false;
+        };
         let Some(position) = entries.iter().position(|entry| entry.slot == key) else {
             return false;
         };
@@ -87,14 +97,24 @@ impl Subscriptions {
 
     /// The names of the topics that a session is subscribed to.
     pub(crate) fn names(&self, session: u32) -> impl Iterator<Item = &str> {
-        let entries = self.by_session.get(&session).map(Vec::as_slice).unwrap_or_default();
-        entries.iter().filter_map(|entry| self.slots.get(entry.slot.0)).map(|slot| &*slot.name)
+        let entries = self
+            .by_session
+            .get(&session)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        entries
+            .iter()
+            .filter_map(|entry| self.slots.get(entry.slot.0))
+            .map(|slot| &*slot.name)
     }
 
     /// The sessions subscribed to a topic.
     pub(crate) fn members(&self, key: SlotKey) -> impl Iterator<Item = u32> {
         let slot = self.slots.get(key.0);
-        slot.map(|slot| slot.members.as_slice()).unwrap_or_default().iter().map(|m| m.session)
+        slot.map(|slot| slot.members.as_slice())
+            .unwrap_or_default()
+            .iter()
+            .map(|m| m.session)
     }
 
     /// The message that a topic keeps for new subscribers.
@@ -140,8 +160,12 @@ impl Subscriptions {
             return *key;
         }
         let name: Arc<str> = name.into();
-        let slot =
-            Slot { name: Arc::clone(&name), members: Vec::new(), last: None, fed: false };
+        let slot = Slot {
+            name: Arc::clone(&name),
+            members: Vec::new(),
+            last: None,
+            fed: false,
+        };
         let key = SlotKey(self.slots.insert(slot));
         self.by_name.insert(name, key);
         key
@@ -150,7 +174,9 @@ impl Subscriptions {
     /// Removes one entry of a session's list and its counterpart; what moves into their places is
     /// told where it now stands.
     fn remove(&mut self, session: u32, position: usize) {
-        let Some(entries) = self.by_session.get_mut(&session) else { return };
+        let Some(entries) = self.by_session.get_mut(&session) else {
+            return;
+        };
         if position >= entries.len() {
             return;
         }
@@ -161,7 +187,9 @@ impl Subscriptions {
         {
             member.position = position;
         }
-        let Some(slot) = self.slots.get_mut(entry.slot.0) else { return };
+        let Some(slot) = self.slots.get_mut(entry.slot.0) else {
+            return;
+        };
         slot.members.swap_remove(entry.position);
         if let Some(moved) = slot.members.get(entry.position)
             && let Some(entries) = self.by_session.get_mut(&moved.session)

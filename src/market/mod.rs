@@ -3,7 +3,7 @@
 //!
 //! Its source is the public description of Binance spot market streams (`web-socket-streams.md`
 //! in `binance-spot-api-docs`) together with what common clients do. Everything here is a pure
-//! function of its arguments: no socket, no clock, no subscription table.
+//! function of its arguments, but for [`service`], which joins it to the server.
 //!
 //! Invariant: whatever a peer sends is answered by a value; nothing here panics on it.
 
@@ -13,6 +13,7 @@ pub mod id;
 mod json;
 pub mod path;
 pub mod reply;
+pub mod service;
 pub mod stream;
 
 pub use control::{Command, Request};
@@ -20,4 +21,5 @@ pub use envelope::{Framing, TimeUnit, View};
 pub use id::Id;
 pub use path::{Endpoint, PathError};
 pub use reply::{ErrorReply, Fault};
+pub use service::{MarketHandler, MarketOptions};
 pub use stream::{InvalidStream, StreamClass, StreamName};

@@ -88,18 +88,21 @@ impl PathError {
     }
 }
 
-/// Finds the first segment `ws` or `stream`; what precedes it is a prefix nobody looks at.
+/// Finds the segment `ws`, or `stream` at the end; what precedes it is a prefix nobody looks at.
+/// `/stream` too may be a prefix of `/ws`: ccxt knows spot by it when it also trades futures.
 fn split_endpoint(path: &str) -> Result<(Framing, &str), PathError> {
     let mut rest = path.strip_prefix('/').ok_or(PathError::NotFound)?;
     loop {
         let (segment, tail) = rest.split_once('/').unwrap_or((rest, ""));
         match segment {
             "ws" => return Ok((Framing::Raw, tail)),
-            // `/stream/x` is a raw name on the combined endpoint: the exchange answers 404.
             "stream" if tail.bytes().all(|byte| byte == b'/') => {
                 return Ok((Framing::Combined, tail));
             }
-            "stream" => return Err(PathError::NotFound),
+            // `/stream/x` is a raw name on the combined endpoint: the exchange answers 404.
+            "stream" if !tail.starts_with("ws/") && tail != "ws" => {
+                return Err(PathError::NotFound);
+            }
             _ if tail.is_empty() => return Err(PathError::NotFound),
             _ => rest = tail,
         }
@@ -217,6 +220,8 @@ mod tests {
             ("/public/ws/a", "Raw Millisecond [a]"),
             ("/stream", "Combined Millisecond []"),
             ("/stream/", "Combined Millisecond []"),
+            ("/stream/ws", "Raw Millisecond []"),
+            ("/stream/ws/a@trade", "Raw Millisecond [a@trade]"),
             ("/stream?", "Combined Millisecond []"),
             ("/stream?streams=", "Combined Millisecond []"),
             (
@@ -249,7 +254,7 @@ mod tests {
             ("/wss/a", "NotFound 404"),
             ("/WS/a", "NotFound 404"),
             ("/stream/x", "NotFound 404"),
-            ("/stream/ws", "NotFound 404"),
+            ("/stream/wsx", "NotFound 404"),
             ("/streams?streams=a", "NotFound 404"),
             ("/api/v3/ping", "NotFound 404"),
             ("/ws/a%4", "BadEscape 400"),

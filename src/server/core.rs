@@ -66,7 +66,13 @@ impl Core {
         }
         let start = self.outputs.encoded();
         let arena = self.outputs.arena();
-        frame::encode(arena, Position::Last, message.opcode(), None, message.payload());
+        frame::encode(
+            arena,
+            Position::Last,
+            message.opcode(),
+            None,
+            message.payload(),
+        );
         let end = self.outputs.encoded();
         self.outputs.send(index, start..end);
         true
@@ -74,12 +80,17 @@ impl Core {
 
     /// Subscribes a session and sends it the last message that the topic keeps.
     pub(super) fn subscribe(&mut self, index: u32, topic: &str) -> bool {
-        let Some(slot) = self.subscriptions.subscribe(index, topic) else { return false };
+        let Some(slot) = self.subscriptions.subscribe(index, topic) else {
+            return false;
+        };
         let view = self.view(index);
         if let Some(last) = self.subscriptions.last(slot)
             && self.outputs.accepts(index)
         {
-            let event = Published { topic, payload: &last.payload };
+            let event = Published {
+                topic,
+                payload: &last.payload,
+            };
             let range = encode(self.outputs.arena(), self.render, &event, last.opcode, view);
             self.outputs.send(index, range);
             self.counters.deliveries.add(1);
@@ -105,8 +116,10 @@ impl Core {
     pub(super) fn deliver(&mut self, publication: &Publication) {
         self.counters.events_in.add(1);
         let slot = self.subscriptions.note(publication);
-        let event =
-            Published { topic: publication.topic.name(), payload: &publication.payload };
+        let event = Published {
+            topic: publication.topic.name(),
+            payload: &publication.payload,
+        };
         self.fan_out(slot, &event, publication.opcode);
     }
 
@@ -114,22 +127,35 @@ impl Core {
     pub(super) fn publish(&mut self, topic: &str, message: Message<'_>) {
         self.counters.events_in.add(1);
         if let Some(slot) = self.subscriptions.find(topic) {
-            let event = Published { topic, payload: message.payload() };
+            let event = Published {
+                topic,
+                payload: message.payload(),
+            };
             self.fan_out(slot, &event, message.opcode());
         }
-        self.publisher.publish_to_others(self.worker, topic, message);
+        self.publisher
+            .publish_to_others(self.worker, topic, message);
     }
 
     /// Encodes an event once for each view that a subscriber has, and has each send its own.
     fn fan_out(&mut self, slot: SlotKey, event: &Published<'_>, opcode: OpCode) {
-        let Self { outputs, subscriptions, views, render, counters, .. } = self;
+        let Self {
+            outputs,
+            subscriptions,
+            views,
+            render,
+            counters,
+            ..
+        } = self;
         let mut encoded: [Option<Range<usize>>; View::MAX as usize + 1] = Default::default();
         let mut deliveries = 0;
         for index in subscriptions.members(slot) {
             let view = views.get(index as usize).copied().unwrap_or_default();
-            let Some(range) = encoded.get_mut(usize::from(view.number())) else { continue };
-            let range = range
-                .get_or_insert_with(|| encode(outputs.arena(), *render, event, opcode, view));
+            let Some(range) = encoded.get_mut(usize::from(view.number())) else {
+                continue;
+            };
+            let range =
+                range.get_or_insert_with(|| encode(outputs.arena(), *render, event, opcode, view));
             outputs.send(index, range.clone());
             deliveries += 1;
         }

@@ -82,7 +82,10 @@ pub enum Upgrade<S> {
 impl<S> Upgrade<S> {
     /// Open the connection, with this session.
     pub fn accept(session: S) -> Self {
-        Self::Accept(Accept { session, subprotocol: None })
+        Self::Accept(Accept {
+            session,
+            subprotocol: None,
+        })
     }
 }
 
@@ -108,7 +111,11 @@ impl View {
     /// The view with this number; `None` above [`View::MAX`].
     #[must_use]
     pub const fn new(number: u8) -> Option<Self> {
-        if number <= Self::MAX { Some(Self(number)) } else { None }
+        if number <= Self::MAX {
+            Some(Self(number))
+        } else {
+            None
+        }
     }
 
     /// The view's number.
@@ -177,10 +184,26 @@ pub enum Cause {
 }
 
 impl Cause {
-    /// How many causes there are, all violations being one.
-    pub(super) const COUNT: usize = 15;
+    /// The names of all causes, each at its [`Self::index`].
+    pub(super) const NAMES: [&str; 15] = [
+        "peer_closed",
+        "peer_vanished",
+        "reset",
+        "violation",
+        "application",
+        "handler_panic",
+        "idle_timeout",
+        "rate_limit",
+        "slow_consumer",
+        "lifetime",
+        "shutdown",
+        "handshake_timeout",
+        "handshake_refused",
+        "handshake_abandoned",
+        "http",
+    ];
 
-    /// The cause's place in a table of [`Self::COUNT`].
+    /// The cause's place in a table of all causes, all violations being one.
     pub(super) const fn index(self) -> usize {
         match self {
             Self::PeerClosed => 0,
@@ -203,24 +226,8 @@ impl Cause {
 
     /// A name in lower case, for logs and counters.
     #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::PeerClosed => "peer_closed",
-            Self::PeerVanished => "peer_vanished",
-            Self::Reset => "reset",
-            Self::Violation(_) => "violation",
-            Self::Application => "application",
-            Self::HandlerPanic => "handler_panic",
-            Self::IdleTimeout => "idle_timeout",
-            Self::RateLimit => "rate_limit",
-            Self::SlowConsumer => "slow_consumer",
-            Self::Lifetime => "lifetime",
-            Self::Shutdown => "shutdown",
-            Self::HandshakeTimeout => "handshake_timeout",
-            Self::HandshakeRefused => "handshake_refused",
-            Self::HandshakeAbandoned => "handshake_abandoned",
-            Self::Http => "http",
-        }
+    pub fn name(self) -> &'static str {
+        Self::NAMES.get(self.index()).copied().unwrap_or("unknown")
     }
 
     /// The code and reason of the close frame that tells the peer, where we send one first.

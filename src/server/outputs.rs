@@ -84,18 +84,33 @@ impl Outputs {
     /// A place for the connection at `index`; yields its key.
     pub(super) fn open(&mut self, index: u32) -> Key {
         if let Some(output) = self.by_index.get_mut(index as usize) {
-            let generation = Key { index, generation: output.generation }.successor().generation;
-            *output = Output { generation, ..Output::new() };
+            let generation = Key {
+                index,
+                generation: output.generation,
+            }
+            .successor()
+            .generation;
+            *output = Output {
+                generation,
+                ..Output::new()
+            };
             return Key { index, generation };
         }
         self.by_index.resize_with(index as usize + 1, Output::new);
-        Key { index, generation: 0 }
+        Key {
+            index,
+            generation: 0,
+        }
     }
 
     /// Forgets all that the connection has to send.
     pub(super) fn close(&mut self, index: u32) {
         if let Some(output) = self.by_index.get_mut(index as usize) {
-            *output = Output { generation: output.generation, gate: Gate::Shut, ..Output::new() };
+            *output = Output {
+                generation: output.generation,
+                gate: Gate::Shut,
+                ..Output::new()
+            };
         }
     }
 
@@ -107,12 +122,17 @@ impl Outputs {
     }
 
     pub(super) fn accepts(&self, index: u32) -> bool {
-        self.by_index.get(index as usize).is_some_and(|output| output.gate == Gate::Open)
+        self.by_index
+            .get(index as usize)
+            .is_some_and(|output| output.gate == Gate::Open)
     }
 
     /// Bytes of frames that sockets have refused, for this connection.
     pub(super) fn queued_bytes(&self, index: u32) -> usize {
-        let outbox = self.by_index.get(index as usize).and_then(|output| output.outbox.as_ref());
+        let outbox = self
+            .by_index
+            .get(index as usize)
+            .and_then(|output| output.outbox.as_ref());
         outbox.map_or(0, |outbox| outbox.len())
     }
 
@@ -129,7 +149,9 @@ impl Outputs {
     /// Has the connection send a range of the arena at the end of the turn. Those that come last
     /// before [`Self::shut`] still go.
     pub(super) fn send(&mut self, index: u32, range: Range<usize>) {
-        let Some(output) = self.by_index.get_mut(index as usize) else { return };
+        let Some(output) = self.by_index.get_mut(index as usize) else {
+            return;
+        };
         if range.is_empty() || output.gate == Gate::Shut {
             return;
         }
@@ -139,7 +161,9 @@ impl Outputs {
             last.range.end = range.end;
             return;
         }
-        let Ok(piece) = u32::try_from(self.pieces.len()) else { return };
+        let Ok(piece) = u32::try_from(self.pieces.len()) else {
+            return;
+        };
         self.pieces.push(Piece { range, next: NONE });
         match self.pieces.get_mut(output.last as usize) {
             Some(last) => last.next = piece,
@@ -162,7 +186,10 @@ impl Outputs {
             && !output.dirty
         {
             output.dirty = true;
-            self.dirty.push(Key { index, generation: output.generation });
+            self.dirty.push(Key {
+                index,
+                generation: output.generation,
+            });
         }
     }
 
@@ -191,7 +218,13 @@ impl Outputs {
         tcp: &mut Tcp,
         queue_bytes_max: usize,
     ) -> io::Result<(Flushed, usize)> {
-        let Self { by_index, arena, pieces, cork, .. } = self;
+        let Self {
+            by_index,
+            arena,
+            pieces,
+            cork,
+            ..
+        } = self;
         let Some(output) = by_index.get_mut(index as usize) else {
             return Ok((Flushed::Done, 0));
         };
@@ -199,9 +232,16 @@ impl Outputs {
         let preamble = std::mem::take(&mut output.preamble) as usize;
         let first = std::mem::replace(&mut output.first, NONE);
         output.last = NONE;
-        let ranges = || Ranges { pieces, next: first };
+        let ranges = || Ranges {
+            pieces,
+            next: first,
+        };
         let total: usize = ranges().map(|range| range.len()).sum();
-        if output.outbox.as_ref().is_some_and(|outbox| !outbox.is_empty()) {
+        if output
+            .outbox
+            .as_ref()
+            .is_some_and(|outbox| !outbox.is_empty())
+        {
             let outbox = output.outbox.get_or_insert_default();
             return Ok((queue(outbox, arena, ranges(), total, queue_bytes_max), 0));
         }
@@ -219,7 +259,14 @@ impl Outputs {
             outbox.queue(arena.get(range).unwrap_or_default());
         }
         outbox.advance(written);
-        Ok((if outbox.unstarted() > queue_bytes_max { Flushed::Overflow } else { Flushed::Queued }, written))
+        Ok((
+            if outbox.unstarted() > queue_bytes_max {
+                Flushed::Overflow
+            } else {
+                Flushed::Queued
+            },
+            written,
+        ))
     }
 
     /// Writes what is queued, until it is all gone or the socket takes no more; yields how much
@@ -228,8 +275,12 @@ impl Outputs {
     /// # Errors
     /// The connection is gone.
     pub(super) fn write_queued(&mut self, index: u32, tcp: &mut Tcp) -> io::Result<usize> {
-        let Some(output) = self.by_index.get_mut(index as usize) else { return Ok(0) };
-        let Some(outbox) = &mut output.outbox else { return Ok(0) };
+        let Some(output) = self.by_index.get_mut(index as usize) else {
+            return Ok(0);
+        };
+        let Some(outbox) = &mut output.outbox else {
+            return Ok(0);
+        };
         let mut total = 0;
         while !outbox.is_empty() {
             match tcp.write(outbox.pending())? {
@@ -247,7 +298,9 @@ impl Outputs {
     /// Drops all queued frames of which no byte has gone, queues `farewell` in their place and
     /// shuts the connection; yields how many bytes were dropped.
     pub(super) fn replace_queue(&mut self, index: u32, farewell: &[u8]) -> usize {
-        let Some(output) = self.by_index.get_mut(index as usize) else { return 0 };
+        let Some(output) = self.by_index.get_mut(index as usize) else {
+            return 0;
+        };
         let outbox = output.outbox.get_or_insert_default();
         let dropped = outbox.drop_unstarted();
         outbox.queue(farewell);
@@ -325,7 +378,8 @@ fn write(
         cork.ranges.clear();
         cork.bytes.clear();
         for range in ranges {
-            cork.bytes.extend_from_slice(arena.get(range.clone()).unwrap_or_default());
+            cork.bytes
+                .extend_from_slice(arena.get(range.clone()).unwrap_or_default());
             cork.ranges.push(range);
         }
     }

@@ -11,7 +11,7 @@ macro_rules! counters {
         #[derive(Debug, Default)]
         pub(super) struct Counters {
             $(pub(super) $name: Counter,)*
-            ended: [Counter; Cause::COUNT],
+            ended: [Counter; Cause::NAMES.len()],
         }
 
         /// What a server has done so far, over all its workers.
@@ -19,7 +19,7 @@ macro_rules! counters {
         #[non_exhaustive]
         pub struct Stats {
             $($(#[$doc])* pub $name: u64,)*
-            ended: [u64; Cause::COUNT],
+            ended: [u64; Cause::NAMES.len()],
         }
 
         impl Stats {
@@ -65,6 +65,12 @@ impl Stats {
         self.ended.get(cause.index()).copied().unwrap_or_default()
     }
 
+    /// The causes for which connections ended, by name, and how many.
+    pub fn ended_by_cause(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let all = Cause::NAMES.iter().copied().zip(self.ended.iter().copied());
+        all.filter(|(_, count)| *count > 0)
+    }
+
     /// How many connections ended.
     #[must_use]
     pub fn ended_total(&self) -> u64 {
@@ -87,11 +93,13 @@ pub(super) struct Counter(AtomicU64);
 impl Counter {
     /// Only the worker that owns the counter adds to it, so a load and a store are enough.
     pub(super) fn add(&self, count: u64) {
-        self.0.store(self.value().wrapping_add(count), Ordering::Relaxed);
+        self.0
+            .store(self.value().wrapping_add(count), Ordering::Relaxed);
     }
 
     pub(super) fn subtract(&self, count: u64) {
-        self.0.store(self.value().wrapping_sub(count), Ordering::Relaxed);
+        self.0
+            .store(self.value().wrapping_sub(count), Ordering::Relaxed);
     }
 
     fn value(&self) -> u64 {

@@ -159,7 +159,8 @@ impl<H: Handler> Worker<H> {
     }
 
     fn is_finished(&self) -> bool {
-        self.drain_deadline.is_some_and(|at| self.sessions.is_empty() || at <= self.now)
+        self.drain_deadline
+            .is_some_and(|at| self.sessions.is_empty() || at <= self.now)
     }
 
     /// Sleeps until something happens, unless something is left to do.
@@ -169,7 +170,11 @@ impl<H: Handler> Worker<H> {
         } else {
             self.inbox.announce_sleep();
             // What came before the announcement is found now, what comes after wakes us.
-            if self.drain_inbox() { Some(Duration::ZERO) } else { self.sleep_time() }
+            if self.drain_inbox() {
+                Some(Duration::ZERO)
+            } else {
+                self.sleep_time()
+            }
         };
         let polled = self.poll.poll(events, timeout);
         self.inbox.announce_awake();
@@ -200,7 +205,9 @@ impl<H: Handler> Worker<H> {
                 key::LISTENER | key::WAKER => {}
                 token => {
                     let key = Key::from_token(token);
-                    let Some(session) = self.session(key) else { continue };
+                    let Some(session) = self.session(key) else {
+                        continue;
+                    };
                     session.readable |= event.is_readable() || event.is_error();
                     session.peer_ended |= event.is_read_closed() || event.is_error();
                     self.make_ready(key);
@@ -210,7 +217,9 @@ impl<H: Handler> Worker<H> {
     }
 
     fn session(&mut self, key: Key) -> Option<&mut Session<H::Session>> {
-        self.sessions.get_mut(key.index as usize).filter(|session| session.key == key)
+        self.sessions
+            .get_mut(key.index as usize)
+            .filter(|session| session.key == key)
     }
 
     /// Has the connection served in this turn, or in the next one if this turn's are under way.
@@ -244,8 +253,12 @@ impl<H: Handler> Worker<H> {
     /// Serves each connection that was ready when this was called, once.
     fn serve_ready(&mut self) {
         for _ in 0..self.ready.len() {
-            let Some(key) = self.ready.pop_front() else { return };
-            let Some(session) = self.session(key) else { continue };
+            let Some(key) = self.ready.pop_front() else {
+                return;
+            };
+            let Some(session) = self.session(key) else {
+                continue;
+            };
             session.queued = false;
             self.write_queued(key);
             self.read(key);
@@ -269,9 +282,16 @@ impl<H: Handler> Worker<H> {
             match listener.accept() {
                 Ok((tcp, peer)) => {
                     let attempts = self.shared.attempts.as_ref();
-                    let admitted = attempts
-                        .is_none_or(|attempts| attempts.admit(peer.ip(), Instant::now()));
-                    self.open(tcp, if admitted { Admission::Admitted } else { Admission::Refused });
+                    let admitted =
+                        attempts.is_none_or(|attempts| attempts.admit(peer.ip(), Instant::now()));
+                    self.open(
+                        tcp,
+                        if admitted {
+                            Admission::Admitted
+                        } else {
+                            Admission::Refused
+                        },
+                    );
                 }
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => {
@@ -294,12 +314,18 @@ impl<H: Handler> Worker<H> {
     /// Takes a new connection into the table.
     fn open(&mut self, tcp: crate::net::Tcp, attempts: Admission) {
         let entry = self.sessions.vacant_entry();
-        let Ok(index) = u32::try_from(entry.key()) else { return };
+        let Ok(index) = u32::try_from(entry.key()) else {
+            return;
+        };
         let key = self.core.outputs.open(index);
         self.core.reset(index);
         let deadline = self.now.after(self.shared.options.handshake_timeout);
-        let handshake =
-            Handshake { parser: HeadParser::new(), bytes: Vec::new(), deadline, attempts };
+        let handshake = Handshake {
+            parser: HeadParser::new(),
+            bytes: Vec::new(),
+            deadline,
+            attempts,
+        };
         let session = entry.insert(Session::new(key, tcp, handshake));
         self.core.counters.accepted.add(1);
         self.core.counters.open.add(1);
@@ -313,9 +339,13 @@ impl<H: Handler> Worker<H> {
 
     /// Sees to it that the connection is looked at by its deadline.
     fn remind(&mut self, key: Key) {
-        let Some(session) = self.sessions.get_mut(key.index as usize) else { return };
+        let Some(session) = self.sessions.get_mut(key.index as usize) else {
+            return;
+        };
         if session.key == key {
-            session.reminder = self.timers.remind(key, session.deadline(), session.reminder);
+            session.reminder = self
+                .timers
+                .remind(key, session.deadline(), session.reminder);
         }
     }
 
@@ -324,7 +354,9 @@ impl<H: Handler> Worker<H> {
         self.timers.advance(self.now, &mut due);
         for (key, tick) in due {
             let now = self.now;
-            let Some(session) = self.session(key) else { continue };
+            let Some(session) = self.session(key) else {
+                continue;
+            };
             if session.reminder != tick {
                 continue;
             }
@@ -354,11 +386,17 @@ impl<H: Handler> Worker<H> {
 
     fn flush_one(&mut self, key: Key) {
         let queue_bytes_max = self.shared.options.send_queue_bytes_max;
-        let Some(session) = self.sessions.get_mut(key.index as usize) else { return };
+        let Some(session) = self.sessions.get_mut(key.index as usize) else {
+            return;
+        };
         if session.key != key {
             return;
         }
-        match self.core.outputs.flush(key.index, &mut session.tcp, queue_bytes_max) {
+        match self
+            .core
+            .outputs
+            .flush(key.index, &mut session.tcp, queue_bytes_max)
+        {
             Ok((flushed, written)) => {
                 self.core.counters.bytes_out.add(written as u64);
                 match flushed {
@@ -373,7 +411,9 @@ impl<H: Handler> Worker<H> {
 
     /// Writes what the socket refused before; the socket may have room again.
     fn write_queued(&mut self, key: Key) {
-        let Some(session) = self.sessions.get_mut(key.index as usize) else { return };
+        let Some(session) = self.sessions.get_mut(key.index as usize) else {
+            return;
+        };
         if self.core.outputs.queued_bytes(key.index) == 0 {
             return;
         }

@@ -23,11 +23,24 @@ impl<H: Handler> Worker<H> {
         key: Key,
         call: impl FnOnce(&mut H, &mut Context<'_, H::Session>),
     ) {
-        let Self { sessions, core, handler, .. } = self;
-        let Some(session) = sessions.get_mut(key.index as usize) else { return };
-        let Stage::Open(open) = &mut session.stage else { return };
-        let mut cx =
-            Context { session: &mut open.session, index: key.index, tcp: &session.tcp, core };
+        let Self {
+            sessions,
+            core,
+            handler,
+            ..
+        } = self;
+        let Some(session) = sessions.get_mut(key.index as usize) else {
+            return;
+        };
+        let Stage::Open(open) = &mut session.stage else {
+            return;
+        };
+        let mut cx = Context {
+            session: &mut open.session,
+            index: key.index,
+            tcp: &session.tcp,
+            core,
+        };
         let called = guarded(|| call(handler, &mut cx));
         self.after_call(key, called.is_some());
     }
@@ -35,7 +48,10 @@ impl<H: Handler> Worker<H> {
     /// Does what a handler asked for, and what its panic asks for.
     pub(super) fn after_call(&mut self, key: Key, returned: bool) {
         if let Some(request) = self.core.close_request.take() {
-            let frame = CloseFrame { code: request.code, reason: &request.reason };
+            let frame = CloseFrame {
+                code: request.code,
+                reason: &request.reason,
+            };
             self.close_with(key, Cause::Application, frame);
         }
         if !returned {
@@ -51,8 +67,12 @@ impl<H: Handler> Worker<H> {
 
     fn close_with(&mut self, key: Key, cause: Cause, frame: CloseFrame<'_>) {
         let now = self.now;
-        let Some(session) = self.sessions.get_mut(key.index as usize) else { return };
-        let Stage::Open(open) = &mut session.stage else { return };
+        let Some(session) = self.sessions.get_mut(key.index as usize) else {
+            return;
+        };
+        let Stage::Open(open) = &mut session.stage else {
+            return;
+        };
         if open.connection.state() != State::Open {
             return;
         }
@@ -69,7 +89,9 @@ impl<H: Handler> Worker<H> {
     /// Does what has become due for a connection.
     pub(super) fn handle_timeout(&mut self, key: Key) {
         let now = self.now;
-        let Some(session) = self.session(key) else { return };
+        let Some(session) = self.session(key) else {
+            return;
+        };
         match &mut session.stage {
             Stage::Handshake(handshake) => {
                 // RFC 9110 §15.5.9. Nothing is said to a peer that has said nothing.
@@ -111,8 +133,12 @@ impl<H: Handler> Worker<H> {
             let since_epoch = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
             text = since_epoch.as_millis().to_string();
         }
-        let Some(session) = self.sessions.get_mut(key.index as usize) else { return };
-        let Stage::Open(open) = &mut session.stage else { return };
+        let Some(session) = self.sessions.get_mut(key.index as usize) else {
+            return;
+        };
+        let Stage::Open(open) = &mut session.stage else {
+            return;
+        };
         let outputs = &mut self.core.outputs;
         let start = outputs.encoded();
         if let Err(error) = open.connection.ping(text.as_bytes(), outputs.arena()) {
@@ -124,7 +150,9 @@ impl<H: Handler> Worker<H> {
 
     /// The peer will send no more.
     pub(super) fn handle_end(&mut self, key: Key) {
-        let Some(session) = self.session(key) else { return };
+        let Some(session) = self.session(key) else {
+            return;
+        };
         match &mut session.stage {
             Stage::Handshake(_) => self.drop_now(key, Cause::HandshakeAbandoned),
             Stage::Open(open) => {
@@ -139,8 +167,12 @@ impl<H: Handler> Worker<H> {
 
     /// Once both ends are shut, the connection is over.
     fn note_end(&mut self, key: Key) {
-        let Some(session) = self.session(key) else { return };
-        let Stage::Ending(ending) = &mut session.stage else { return };
+        let Some(session) = self.session(key) else {
+            return;
+        };
+        let Stage::Ending(ending) = &mut session.stage else {
+            return;
+        };
         ending.ended = true;
         let (shut, cause) = (ending.shut, ending.cause);
         if shut {
@@ -150,15 +182,23 @@ impl<H: Handler> Worker<H> {
 
     /// Ends the session: tells the handler, and lets what is queued go out.
     pub(super) fn finish(&mut self, key: Key, cause: Cause, code: CloseCode, reason: &str) {
-        let stage = self.session(key).map(|s| std::mem::replace(&mut s.stage, Stage::Gone));
-        let Some(Stage::Open(open)) = stage else { return };
+        let stage = self
+            .session(key)
+            .map(|s| std::mem::replace(&mut s.stage, Stage::Gone));
+        let Some(Stage::Open(open)) = stage else {
+            return;
+        };
         self.core.subscriptions.unsubscribe_all(key.index);
         if let Some(session) = self.session(key) {
             tracing::debug!(
                 peer = ?session.tcp.peer_addr().ok(), cause = cause.name(), %code, "closed"
             );
         }
-        let closed = Closed { cause, code, reason };
+        let closed = Closed {
+            cause,
+            code,
+            reason,
+        };
         guarded(|| self.handler.on_close(open.session, &closed));
         self.begin_ending(key, cause);
     }
@@ -166,8 +206,15 @@ impl<H: Handler> Worker<H> {
     /// Lets what is queued go out and nothing else.
     pub(super) fn begin_ending(&mut self, key: Key, cause: Cause) {
         let deadline = self.now.after(self.shared.options.timeouts.close_timeout);
-        let Some(session) = self.session(key) else { return };
-        session.stage = Stage::Ending(Ending { cause, deadline, shut: false, ended: false });
+        let Some(session) = self.session(key) else {
+            return;
+        };
+        session.stage = Stage::Ending(Ending {
+            cause,
+            deadline,
+            shut: false,
+            ended: false,
+        });
         self.core.outputs.shut(key.index);
         self.core.outputs.mark_dirty(key.index);
         self.remind(key);
@@ -175,8 +222,12 @@ impl<H: Handler> Worker<H> {
 
     /// Shuts our end of a connection that has nothing more to send.
     pub(super) fn shut_if_ending(&mut self, key: Key) {
-        let Some(session) = self.session(key) else { return };
-        let Stage::Ending(ending) = &mut session.stage else { return };
+        let Some(session) = self.session(key) else {
+            return;
+        };
+        let Stage::Ending(ending) = &mut session.stage else {
+            return;
+        };
         if ending.shut {
             return;
         }
@@ -198,11 +249,14 @@ impl<H: Handler> Worker<H> {
     pub(super) fn close_slow_consumer(&mut self, key: Key) {
         let now = self.now;
         let mut farewell = Vec::new();
-        let Some(session) = self.session(key) else { return };
+        let Some(session) = self.session(key) else {
+            return;
+        };
         let cause = match &mut session.stage {
             Stage::Open(open) => {
                 let (code, reason) = Cause::SlowConsumer.farewell();
-                open.connection.close(CloseFrame { code, reason }, now, &mut farewell);
+                open.connection
+                    .close(CloseFrame { code, reason }, now, &mut farewell);
                 open.closing.unwrap_or(Cause::SlowConsumer)
             }
             Stage::Ending(ending) => ending.cause,
@@ -211,7 +265,11 @@ impl<H: Handler> Worker<H> {
         let peer = session.tcp.peer_addr().ok();
         let dropped = self.core.outputs.replace_queue(key.index, &farewell);
         self.core.counters.dropped_slow_bytes.add(dropped as u64);
-        tracing::warn!(?peer, dropped_bytes = dropped, "slow consumer: its send queue is full");
+        tracing::warn!(
+            ?peer,
+            dropped_bytes = dropped,
+            "slow consumer: its send queue is full"
+        );
         self.finish(key, cause, CloseCode::ABNORMAL, "");
     }
 
@@ -219,7 +277,9 @@ impl<H: Handler> Worker<H> {
     pub(super) fn drop_now(&mut self, key: Key, cause: Cause) {
         // A session that is still open has its `on_close` to come; this replaces the stage.
         self.finish(key, cause, CloseCode::ABNORMAL, "");
-        let Some(session) = self.session(key) else { return };
+        let Some(session) = self.session(key) else {
+            return;
+        };
         let cause = match std::mem::replace(&mut session.stage, Stage::Gone) {
             Stage::Gone => return,
             Stage::Ending(ending) => ending.cause,
@@ -235,7 +295,11 @@ impl<H: Handler> Worker<H> {
     pub(super) fn begin_drain(&mut self) {
         self.listener = None;
         self.drain_deadline = Some(self.now.after(self.shared.options.drain_timeout));
-        let keys: Vec<Key> = self.sessions.iter().map(|(_, session)| session.key).collect();
+        let keys: Vec<Key> = self
+            .sessions
+            .iter()
+            .map(|(_, session)| session.key)
+            .collect();
         for key in keys {
             match self.session(key).map(|session| &session.stage) {
                 Some(Stage::Handshake(_)) => {
@@ -256,7 +320,11 @@ impl<H: Handler> Worker<H> {
 
     /// The drain timeout is over, or nobody is left.
     pub(super) fn drop_all(&mut self) {
-        let keys: Vec<Key> = self.sessions.iter().map(|(_, session)| session.key).collect();
+        let keys: Vec<Key> = self
+            .sessions
+            .iter()
+            .map(|(_, session)| session.key)
+            .collect();
         for key in keys {
             self.drop_now(key, Cause::Shutdown);
         }

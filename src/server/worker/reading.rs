@@ -42,7 +42,9 @@ impl<H: Handler> Worker<H> {
                 self.make_ready(key);
                 break;
             }
-            let Some(session) = self.session(key) else { break };
+            let Some(session) = self.session(key) else {
+                break;
+            };
             match session.tcp.read(&mut buffer) {
                 Ok(Received::Bytes(len)) => {
                     // A short read has emptied the socket: the next bytes make a new edge. Not so
@@ -70,11 +72,12 @@ impl<H: Handler> Worker<H> {
     fn may_read(&mut self, key: Key) -> bool {
         let half_full = self.shared.options.send_queue_bytes_max / 2;
         let queued = self.core.outputs.queued_bytes(key.index);
-        self.session(key).is_some_and(|session| match session.stage {
-            Stage::Gone => false,
-            Stage::Ending(_) => session.readable,
-            Stage::Handshake(_) | Stage::Open(_) => session.readable && queued <= half_full,
-        })
+        self.session(key)
+            .is_some_and(|session| match session.stage {
+                Stage::Gone => false,
+                Stage::Ending(_) => session.readable,
+                Stage::Handshake(_) | Stage::Open(_) => session.readable && queued <= half_full,
+            })
     }
 
     fn handle_bytes(&mut self, key: Key, bytes: &mut [u8]) {
@@ -87,8 +90,12 @@ impl<H: Handler> Worker<H> {
 
     /// Takes bytes of an opening handshake. Those that follow it are frames.
     fn handle_request(&mut self, key: Key, bytes: &mut [u8]) {
-        let Some(session) = self.session(key) else { return };
-        let Stage::Handshake(handshake) = &mut session.stage else { return };
+        let Some(session) = self.session(key) else {
+            return;
+        };
+        let Stage::Handshake(handshake) = &mut session.stage else {
+            return;
+        };
         if handshake.bytes.is_empty() {
             let answered = self.answer_request(key, bytes);
             match answered {
@@ -116,7 +123,9 @@ impl<H: Handler> Worker<H> {
     /// Answers the request that `bytes` begins with; `None`: it is not complete.
     fn answer_request(&mut self, key: Key, bytes: &[u8]) -> Option<Answered<H::Session>> {
         let session = self.sessions.get_mut(key.index as usize)?;
-        let Stage::Handshake(handshake) = &mut session.stage else { return None };
+        let Stage::Handshake(handshake) = &mut session.stage else {
+            return None;
+        };
         let limits = &self.shared.options.head_limits;
         match handshake.parser.try_parse(bytes, limits) {
             Ok(None) => None,
@@ -155,9 +164,18 @@ impl<H: Handler> Worker<H> {
         if let Err(rejection) = self.shared.options.origins.check(request.origin()) {
             return self.refuse(key, method, &rejected(rejection), Cause::HandshakeRefused);
         }
-        let peer = self.sessions.get(key.index as usize).and_then(|s| s.tcp.peer_addr().ok());
-        let Some(peer) = peer else { return Answered::Refused(Cause::HandshakeAbandoned) };
-        let opening = Opening { request, handshake: &handshake, peer };
+        let peer = self
+            .sessions
+            .get(key.index as usize)
+            .and_then(|s| s.tcp.peer_addr().ok());
+        let Some(peer) = peer else {
+            return Answered::Refused(Cause::HandshakeAbandoned);
+        };
+        let opening = Opening {
+            request,
+            handshake: &handshake,
+            peer,
+        };
         let accept = match guarded(|| self.handler.on_request(&opening)) {
             Some(Upgrade::Accept(accept)) => accept,
             Some(Upgrade::Respond(response)) => {
@@ -178,7 +196,10 @@ impl<H: Handler> Worker<H> {
             };
         }
         self.send_http(key, |out| switching.encode(out));
-        Answered::Opened { session: accept.session, request_len: request.head_len() }
+        Answered::Opened {
+            session: accept.session,
+            request_len: request.head_len(),
+        }
     }
 
     fn refuse(
@@ -188,7 +209,9 @@ impl<H: Handler> Worker<H> {
         response: &Response,
         cause: Cause,
     ) -> Answered<H::Session> {
-        self.send_http(key, |out| response.encode(method, Some(SystemTime::now()), out));
+        self.send_http(key, |out| {
+            response.encode(method, Some(SystemTime::now()), out)
+        });
         Answered::Refused(cause)
     }
 
@@ -205,12 +228,21 @@ impl<H: Handler> Worker<H> {
     fn after_answer(&mut self, key: Key, answered: Answered<H::Session>, bytes: &mut [u8]) {
         match answered {
             Answered::Refused(cause) => self.begin_ending(key, cause),
-            Answered::Opened { session, request_len } => {
+            Answered::Opened {
+                session,
+                request_len,
+            } => {
                 let connection = Connection::new(self.shared.config.clone(), self.now);
                 let lifetime = self.shared.options.lifetime;
                 let expires = lifetime.map_or(Millis::NEVER, |lifetime| self.now.after(lifetime));
                 let meter = Meter::default();
-                let open = Open { connection, session, closing: None, expires, meter };
+                let open = Open {
+                    connection,
+                    session,
+                    closing: None,
+                    expires,
+                    meter,
+                };
                 if let Some(session) = self.session(key) {
                     session.stage = Stage::Open(open);
                 }
@@ -244,25 +276,54 @@ impl<H: Handler> Worker<H> {
 
     /// Takes one event's bytes. Yields how many these are, and `None` when there was no event.
     fn step(&mut self, key: Key, input: &mut [u8]) -> (usize, Option<Outcome>) {
-        let Self { sessions, core, handler, shared, now, .. } = self;
-        let Some(session) = sessions.get_mut(key.index as usize) else { return (0, None) };
-        let Stage::Open(open) = &mut session.stage else { return (0, None) };
+        let Self {
+            sessions,
+            core,
+            handler,
+            shared,
+            now,
+            ..
+        } = self;
+        let Some(session) = sessions.get_mut(key.index as usize) else {
+            return (0, None);
+        };
+        let Stage::Open(open) = &mut session.stage else {
+            return (0, None);
+        };
         let start = core.outputs.encoded();
-        let step = open.connection.handle_input(input, *now, core.outputs.arena());
+        let step = open
+            .connection
+            .handle_input(input, *now, core.outputs.arena());
         let owed = start..core.outputs.encoded();
         core.outputs.send(key.index, owed);
         let (consumed, event) = match step {
-            Ok(Step { consumed, event: Some(event) }) => (consumed, event),
-            Ok(Step { consumed, event: None }) => return (consumed, None),
+            Ok(Step {
+                consumed,
+                event: Some(event),
+            }) => (consumed, event),
+            Ok(Step {
+                consumed,
+                event: None,
+            }) => return (consumed, None),
             Err(violation) => {
                 let cause = open.closing.unwrap_or(Cause::Violation(violation));
-                return (0, Some(Outcome::End(cause, crate::proto::CloseCode::ABNORMAL, "".into())));
+                return (
+                    0,
+                    Some(Outcome::End(
+                        cause,
+                        crate::proto::CloseCode::ABNORMAL,
+                        "".into(),
+                    )),
+                );
             }
         };
         let goes_on = (consumed, Some(Outcome::Continue));
         if let Event::Close(frame) = event {
             let cause = open.closing.unwrap_or(Cause::PeerClosed);
-            return (consumed, Some(Outcome::End(cause, frame.code, frame.reason.into())));
+            return (
+                consumed,
+                Some(Outcome::End(cause, frame.code, frame.reason.into())),
+            );
         }
         // We have said goodbye: what still comes is not for the handler.
         if open.closing.is_some() {
@@ -273,10 +334,16 @@ impl<H: Handler> Worker<H> {
             self.close(key, Cause::RateLimit);
             return goes_on;
         }
-        let Event::Message(message) = event else { return goes_on };
+        let Event::Message(message) = event else {
+            return goes_on;
+        };
         core.counters.messages_in.add(1);
-        let mut cx =
-            Context { session: &mut open.session, index: key.index, tcp: &session.tcp, core };
+        let mut cx = Context {
+            session: &mut open.session,
+            index: key.index,
+            tcp: &session.tcp,
+            core,
+        };
         let called = guarded(|| handler.on_message(&mut cx, message));
         self.after_call(key, called.is_some());
         goes_on

@@ -1,0 +1,152 @@
+//! Arguments that all three servers take.
+
+use super::units::{OptionalDuration, bytes, duration, optional_duration};
+use crate::http::{OriginPattern, Origins};
+use crate::proto::{Limits, Timeouts};
+use crate::server::Options;
+use clap::{Args, ValueEnum};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// The least that is queued for a client that reads too slowly, whatever the message limit is.
+const SEND_QUEUE_BYTES_MIN: u64 = 16 << 20;
+
+#[derive(Debug, Args)]
+pub(super) struct ServerArguments {
+    /// Address and port to listen on; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9001")]
+    pub(super) listen: SocketAddr,
+
+    /// Worker threads, each with its own event loop and connections
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = workers)]
+    workers: usize,
+
+    /// Time for a client to complete its opening handshake
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
+    handshake_timeout: Duration,
+
+    /// Close a connection whose client sends nothing, no pong either, for this long; off: never
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = optional_duration)]
+    idle_timeout: OptionalDuration,
+
+    /// Time between pings; off: none
+    #[arg(long, value_name = "TIME", default_value = "20s", value_parser = optional_duration)]
+    ping_interval: OptionalDuration,
+
+    /// Time for a client to answer a close frame and to close TCP
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
+    close_timeout: Duration,
+
+    /// Time for all connections to close when the server is stopped
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
+    drain_timeout: Duration,
+
+    /// Let web pages of this origin connect, such as https://example.com or https://*.example.com
+    /// (repeatable, or separated by commas) [default: pages of all origins]
+    #[arg(long, value_name = "ORIGIN", value_delimiter = ',')]
+    allow_origin: Vec<OriginArgument>,
+
+    /// Bytes queued for a client that reads too slowly, before it is closed with code 1008
+    /// [default: serve 4MiB; echo and chat 16MiB or four times the message limit]
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    send_queue: Option<u64>,
+
+    /// What to log, to standard error: error, warn, info, debug, trace, or a filter such as
+    /// tickwire::server=debug
+    #[arg(
+        long,
+        value_name = "FILTER",
+        env = "TICKWIRE_LOG",
+        default_value = "info"
+    )]
+    pub(super) log: String,
+
+    /// How to log
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(super) log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum LogFormat {
+    /// Lines for people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+/// An origin, or `*` for all.
+#[derive(Clone, Debug)]
+enum OriginArgument {
+    Any,
+    Pattern(OriginPattern),
+}
+
+impl std::str::FromStr for OriginArgument {
+    type Err = crate::http::OriginError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "*" {
+            Ok(Self::Any)
+        } else {
+            text.parse().map(Self::Pattern)
+        }
+    }
+}
+
+impl ServerArguments {
+    /// The options that these arguments, a message limit and a send queue by default ask for.
+    pub(super) fn options(&self, max_message: u64, send_queue_default: u64) -> Options {
+        let mut patterns = Vec::new();
+        let mut any = self.allow_origin.is_empty();
+        for origin in &self.allow_origin {
+            match origin {
+                OriginArgument::Any => any = true,
+                OriginArgument::Pattern(pattern) => patterns.push(pattern.clone()),
+            }
+        }
+        let send_queue = self.send_queue.unwrap_or(send_queue_default);
+        Options {
+            workers: self.workers,
+            limits: Limits::message(max_message),
+            timeouts: Timeouts {
+                ping_interval: self.ping_interval.0,
+                idle_timeout: self.idle_timeout.0,
+                close_timeout: self.close_timeout,
+            },
+            handshake_timeout: self.handshake_timeout,
+            origins: if any {
+                Origins::Any
+            } else {
+                Origins::Listed(patterns)
+            },
+            send_queue_bytes_max: usize::try_from(send_queue).unwrap_or(usize::MAX),
+            drain_timeout: self.drain_timeout,
+            ..Options::default()
+        }
+    }
+
+    /// What could surprise the user, said at the start.
+    pub(super) fn warn(&self) {
+        if let (Some(idle), ping) = (self.idle_timeout.0, self.ping_interval.0)
+            && ping.is_none_or(|ping| ping >= idle)
+        {
+            tracing::warn!(
+                "no ping comes before the idle timeout of {idle:?}: clients that only listen will \
+                 be closed; set --ping-interval to less"
+            );
+        }
+    }
+}
+
+/// The send queue that lets every message up to the limit through.
+pub(super) fn send_queue_for(max_message: u64) -> u64 {
+    max_message.saturating_mul(4).max(SEND_QUEUE_BYTES_MIN)
+}
+
+fn workers(text: &str) -> Result<usize, String> {
+    const WORKERS_MAX: usize = 256;
+    match text.parse::<usize>() {
+        Ok(workers @ 1..=WORKERS_MAX) => Ok(workers),
+        _ => Err(format!("write a number from 1 to {WORKERS_MAX}")),
+    }
+}

@@ -1,0 +1,91 @@
+//! The program: arguments, start-up, and its three servers.
+//! Invariant: a mistake of the user's is answered in one line that says what to do; exit code 2 for
+//! the command line, 1 for everything else.
+
+mod args;
+mod chat;
+mod echo;
+mod feeds;
+mod run;
+mod serve;
+mod units;
+
+use clap::error::ErrorKind;
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// A low-latency WebSocket server, and a market-data broadcaster built on it.
+#[derive(Debug, Parser)]
+#[command(
+    name = "tickwire",
+    version,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+#[command(after_help = "Start with `tickwire serve`: it needs no configuration.")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Broadcast market data: simulated, from a recording, or from standard input
+    Serve(serve::ServeArguments),
+    /// Send every message back to its sender
+    Echo(echo::EchoArguments),
+    /// Send every message to all connected clients, the sender too
+    Chat(chat::ChatArguments),
+}
+
+/// Runs the program with the process's arguments.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return explain(&error),
+    };
+    let result = match arguments.command {
+        Command::Serve(serve) => serve.run(),
+        Command::Echo(echo) => echo.run(),
+        Command::Chat(chat) => chat.run(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Prints help where it was asked for, and a mistake in one line.
+fn explain(error: &clap::Error) -> ExitCode {
+    use ErrorKind::{DisplayHelp, DisplayHelpOnMissingArgumentOrSubcommand, DisplayVersion};
+    if matches!(
+        error.kind(),
+        DisplayHelp | DisplayVersion | DisplayHelpOnMissingArgumentOrSubcommand
+    ) {
+        // A closed pipe is no reason to complain.
+        let _ = error.print();
+        return if error.use_stderr() {
+            ExitCode::from(2)
+        } else {
+            ExitCode::SUCCESS
+        };
+    }
+    let text = error.render().to_string();
+    let usage = text.lines().find_map(|line| line.strip_prefix("Usage: "));
+    let program: Vec<&str> = usage
+        .unwrap_or("tickwire")
+        .split(' ')
+        .take_while(|word| !word.starts_with(['-', '[', '<']))
+        .collect();
+    let said = text
+        .lines()
+        .take_while(|line| !line.starts_with("Usage:"))
+        .map(str::trim);
+    let said: Vec<&str> = said.filter(|line| !line.is_empty()).collect();
+    eprintln!("{}; see '{} --help'", said.join("; "), program.join(" "));
+    ExitCode::from(2)
+}

@@ -1,0 +1,120 @@
+//! Starting and stopping: logs, signals, the listening socket, the last line.
+
+use super::args::{LogFormat, ServerArguments};
+use crate::server::{BindError, Handler, Options, Server, ShutdownHandle, Stats};
+use anyhow::{Context as _, anyhow};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use std::io::{self, Write as _};
+use tracing_subscriber::EnvFilter;
+
+/// Starts to log.
+pub(super) fn start_log(arguments: &ServerArguments) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(&arguments.log).with_context(|| {
+        format!(
+            "--log '{}' is no filter; write a level such as info or debug",
+            arguments.log
+        )
+    })?;
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr);
+    match arguments.log_format {
+        LogFormat::Text => {
+            use std::io::IsTerminal as _;
+            log.with_ansi(io::stderr().is_terminal()).init();
+        }
+        LogFormat::Json => log.json().init(),
+    }
+    arguments.warn();
+    Ok(())
+}
+
+/// Listens.
+pub(super) fn listen(arguments: &ServerArguments, options: Options) -> anyhow::Result<Server> {
+    let built = Server::builder(arguments.listen).options(options).build();
+    built.map_err(|error| anyhow!("{error}; {}", advice(&error)))
+}
+
+fn advice(error: &BindError) -> String {
+    let port = error.address.port();
+    match error.source.kind() {
+        io::ErrorKind::AddrInUse => {
+            let mut other = error.address;
+            other.set_port(port.checked_add(1).unwrap_or(9001));
+            format!("stop what listens there, or choose another with --listen {other}")
+        }
+        io::ErrorKind::PermissionDenied => "choose a port above 1023 with --listen".to_owned(),
+        io::ErrorKind::AddrNotAvailable => {
+            format!("listen on all interfaces with --listen 0.0.0.0:{port}")
+        }
+        _ => "choose another address with --listen".to_owned(),
+    }
+}
+
+/// Says on standard output what is served. Not being read is no mistake.
+pub(super) fn announce(text: &str) {
+    let mut out = io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// Serves until SIGINT or SIGTERM, and calls `on_stop` when one comes.
+pub(super) fn serve<H: Handler>(
+    server: Server,
+    make: impl Fn(usize) -> H + Sync,
+    on_stop: impl Fn() + Send + 'static,
+) -> anyhow::Result<()> {
+    stop_on_signals(server.shutdown_handle(), on_stop)?;
+    let (stats, publisher) = (server.stats(), server.publisher());
+    server.run(make).context("the event loop failed")?;
+    log_stats(&stats.read(), publisher.stats().dropped_inbox_full);
+    Ok(())
+}
+
+fn stop_on_signals(
+    shutdown: ShutdownHandle,
+    on_stop: impl Fn() + Send + 'static,
+) -> anyhow::Result<()> {
+    let mut signals = Signals::new([SIGINT, SIGTERM]).context("cannot handle signals")?;
+    let spawned = std::thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || {
+            for signal in &mut signals {
+                if shutdown.is_requested() {
+                    tracing::warn!("stopping at once");
+                    std::process::exit(128 + signal);
+                }
+                tracing::info!("stopping: closing all connections; once more to stop at once");
+                on_stop();
+                shutdown.shutdown();
+            }
+        });
+    spawned.map(drop).context("cannot start a thread")
+}
+
+fn log_stats(stats: &Stats, dropped_inbox_full: u64) {
+    let ended: Vec<String> = stats
+        .ended_by_cause()
+        .map(|(cause, count)| format!("{cause}={count}"))
+        .collect();
+    tracing::info!(
+        accepted = stats.accepted,
+        handshakes = stats.handshakes,
+        messages_in = stats.messages_in,
+        events_in = stats.events_in,
+        deliveries = stats.deliveries,
+        dropped_inbox_full,
+        dropped_slow_bytes = stats.dropped_slow_bytes,
+        ended = ended.join(" "),
+        "stopped"
+    );
+}
+
+/// The name of the program in a message that is printed at the start.
+pub(super) fn title(what: &str, server: &Server) -> String {
+    format!(
+        "tickwire {}: {what} on ws://{}\n",
+        env!("CARGO_PKG_VERSION"),
+        server.local_addr()
+    )
+}

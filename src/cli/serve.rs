@@ -1,0 +1,213 @@
+//! `tickwire serve`: market data for everybody who connects.
+
+use super::args::ServerArguments;
+use super::feeds::{Feed, Simulation, Source};
+use super::run;
+use super::units::{OptionalDuration, bytes, optional_duration};
+use crate::feed::{Factor, FeedCounters, Repeat, Speed, Switch, SymbolError, SymbolSpec};
+use crate::market::{MarketHandler, MarketOptions};
+use crate::server::{AttemptLimit, Options, PingPayload, Rate, Server};
+use anyhow::ensure;
+use clap::Args;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, SystemTime};
+
+/// The span in which connection attempts are counted.
+const ATTEMPTS_SPAN: Duration = Duration::from_secs(300);
+/// Bytes queued for a client that reads too slowly.
+const SEND_QUEUE_BYTES: u64 = 4 << 20;
+/// The page at `/`.
+const PAGE: &str = include_str!("../../web/index.html");
+
+#[derive(Debug, Args)]
+pub(super) struct ServeArguments {
+    #[command(flatten)]
+    server: ServerArguments,
+
+    /// Where ticks come from: simulate, stdin (NDJSON), or replay:FILE (a recording, plain or .gz)
+    #[arg(long, value_name = "SOURCE", default_value = "simulate")]
+    feed: Source,
+
+    /// simulate: the symbols, separated by commas [default: BTCUSDT,ETHUSDT,SOLUSDT,BNBUSDT]
+    #[arg(long, value_name = "SYMBOLS", value_delimiter = ',', value_parser = symbol)]
+    symbols: Vec<SymbolSpec>,
+
+    /// simulate: the market's seed; the same seed and start time give the same bytes
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+
+    /// simulate: the market's first moment, in milliseconds since 1970 [default: now]
+    #[arg(long, value_name = "MS")]
+    start_time: Option<u64>,
+
+    /// simulate: how busy the market is, as a multiple of the usual
+    #[arg(long, value_name = "FACTOR", default_value = "1")]
+    rate: Factor,
+
+    /// replay: how fast, as a multiple of the recorded pace, or max
+    #[arg(long, value_name = "FACTOR", default_value = "1")]
+    speed: Speed,
+
+    /// replay: start again at the end
+    #[arg(long = "loop")]
+    repeat: bool,
+
+    /// Hold the feed until this many clients have subscribed [default: replay 1, else 0]
+    #[arg(long, value_name = "N")]
+    wait_for: Option<u32>,
+
+    /// Longest message taken; a longer one closes the connection with code 1009
+    #[arg(long, value_name = "BYTES", default_value = "16KiB", value_parser = bytes)]
+    max_message: u64,
+
+    /// Streams that one connection may subscribe to; more close it with code 1008
+    #[arg(long, value_name = "N", default_value_t = 1024)]
+    max_streams: usize,
+
+    /// Messages a second, pings and pongs counted, that a client may send; more close its
+    /// connection with code 1008; 0: any number
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    message_rate: u32,
+
+    /// Messages that a client may send at once, after a pause
+    #[arg(long, value_name = "N", default_value = "15")]
+    message_burst: NonZeroU32,
+
+    /// Connection attempts that an address may make in five minutes, loopback exempt; more are
+    /// answered with 429; 0: any number
+    #[arg(long, value_name = "N", default_value_t = 300)]
+    connection_attempts: u32,
+
+    /// The greatest age of a connection; off: any
+    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = optional_duration)]
+    lifetime: OptionalDuration,
+}
+
+fn symbol(name: &str) -> Result<SymbolSpec, SymbolError> {
+    SymbolSpec::named(name)
+}
+
+impl ServeArguments {
+    pub(super) fn run(&self) -> anyhow::Result<()> {
+        run::start_log(&self.server)?;
+        let feed = self.feed()?;
+        let server = run::listen(&self.server, self.options())?;
+        let counters = Arc::new(FeedCounters::default());
+        let default_wait = u32::from(matches!(self.feed, Source::Replay(_)));
+        let wait_for = self.wait_for.unwrap_or(default_wait);
+        let switch = if wait_for == 0 {
+            Switch::started()
+        } else {
+            Switch::held()
+        };
+        self.announce(&server, wait_for, &feed);
+        feed.start(server.publisher(), switch.clone(), counters)?;
+        let market = MarketOptions {
+            streams_max: self.max_streams,
+            page: Some(PAGE),
+            on_first_subscription: Some(start_after(wait_for, switch.clone())),
+        };
+        run::serve(
+            server,
+            |_| MarketHandler::new(market.clone()),
+            move || switch.stop(),
+        )
+    }
+
+    fn feed(&self) -> anyhow::Result<Feed> {
+        match &self.feed {
+            Source::Simulate => Ok(Feed::simulate(&self.simulation()?)),
+            Source::Stdin => Ok(Feed::Stdin),
+            Source::Replay(path) => {
+                let repeat = if self.repeat {
+                    Repeat::Forever
+                } else {
+                    Repeat::Once
+                };
+                Feed::replay(path, self.speed, repeat)
+            }
+        }
+    }
+
+    fn simulation(&self) -> anyhow::Result<Simulation> {
+        let symbols = if self.symbols.is_empty() {
+            SymbolSpec::defaults()
+        } else {
+            self.symbols.clone()
+        };
+        for (index, symbol) in symbols.iter().enumerate() {
+            let again = symbols
+                .iter()
+                .skip(index + 1)
+                .any(|s| s.symbol() == symbol.symbol());
+            ensure!(
+                !again,
+                "--symbols names {} twice; leave one out",
+                symbol.symbol()
+            );
+        }
+        let since_epoch = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+        let now_ms = u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX);
+        let start_ms = self.start_time.unwrap_or(now_ms);
+        Ok(Simulation {
+            symbols,
+            seed: self.seed,
+            start_ms,
+            rate: self.rate,
+        })
+    }
+
+    fn options(&self) -> Options {
+        let rate = NonZeroU32::new(self.message_rate);
+        let attempts = Some(self.connection_attempts).filter(|attempts| *attempts > 0);
+        Options {
+            ping_payload: PingPayload::UnixMillis,
+            message_rate: rate.map(|per_second| Rate {
+                per_second,
+                burst: self.message_burst,
+            }),
+            attempt_limit: attempts.map(|attempts_max| AttemptLimit {
+                attempts_max,
+                span: ATTEMPTS_SPAN,
+            }),
+            lifetime: self.lifetime.0,
+            ..self.server.options(self.max_message, SEND_QUEUE_BYTES)
+        }
+    }
+
+    fn announce(&self, server: &Server, wait_for: u32, feed: &Feed) {
+        let address = server.local_addr();
+        let mut what = match &self.feed {
+            Source::Simulate => "a simulated market".to_owned(),
+            Source::Stdin => "what comes on standard input".to_owned(),
+            Source::Replay(path) => format!("a replay of {}", path.display()),
+        };
+        if wait_for > 0 {
+            what.push_str(&format!(", from the {wait_for}. subscriber on,"));
+        }
+        let mut text = run::title(&what, server);
+        if let Feed::Simulate(simulator) = feed {
+            let streams: Vec<&str> = simulator.streams().collect();
+            let some: Vec<&str> = streams.iter().copied().take(4).collect();
+            let (some, count) = (some.join(" "), streams.len());
+            text.push_str(&format!("  feeds  {some} … ({count} streams)\n"));
+        }
+        text.push_str(&format!("  open   http://{address}/ in a browser\n"));
+        text.push_str(&format!(
+            "  or try npx wscat -c ws://{address}/ws/btcusdt@trade\n"
+        ));
+        run::announce(&text);
+    }
+}
+
+/// A function that starts the feed when it is called for the `count`th time.
+fn start_after(count: u32, switch: Switch) -> Arc<dyn Fn() + Send + Sync> {
+    let seen = AtomicU32::new(0);
+    Arc::new(move || {
+        if seen.fetch_add(1, Ordering::Relaxed).saturating_add(1) == count {
+            switch.start();
+        }
+    })
+}

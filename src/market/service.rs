@@ -1,0 +1,230 @@
+//! The market-stream server: a [`Handler`] that speaks the protocol of this module's siblings.
+//!
+//! A connection's path names its first streams; control messages change them. Events are published
+//! as bare payloads under their stream's name, and rendered once for each way of wanting them:
+//! bare or enveloped, in milliseconds or microseconds.
+//! Invariant: the answer to a control message comes before anything that the message causes.
+
+use super::control::{self, Command};
+use super::envelope;
+use super::path::{Endpoint, STREAMS_PER_CONNECTION_DEFAULT};
+use super::reply::{self, ErrorReply, Fault};
+use super::stream::StreamName;
+use crate::http::{Request, Response, Status};
+use crate::proto::{CloseCode, Message};
+use crate::server::{Context, Handler, Opening, Published, Upgrade, View};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+/// What all workers' handlers are made from.
+#[derive(Clone)]
+pub struct MarketOptions {
+    /// Streams that one connection may be subscribed to. Default 1,024; over it, error code 4 and
+    /// close code 1008.
+    pub streams_max: usize,
+    /// The page at `/`, in HTML. Default: a line of text.
+    pub page: Option<&'static str>,
+    /// Called once for each connection, when it first subscribes to something.
+    pub on_first_subscription: Option<Arc<dyn Fn() + Send + Sync>>,
+}
+
+impl Default for MarketOptions {
+    fn default() -> Self {
+        Self {
+            streams_max: STREAMS_PER_CONNECTION_DEFAULT,
+            page: None,
+            on_first_subscription: None,
+        }
+    }
+}
+
+impl std::fmt::Debug for MarketOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MarketOptions")
+            .field("streams_max", &self.streams_max)
+            .finish()
+    }
+}
+
+/// The market-stream protocol as a [`Handler`].
+#[derive(Debug)]
+pub struct MarketHandler {
+    options: MarketOptions,
+    /// Where answers are put together.
+    answer: Vec<u8>,
+}
+
+/// One client.
+#[derive(Debug)]
+pub struct Client {
+    view: envelope::View,
+    /// The streams that its path named, until it is open.
+    requested: Vec<StreamName<'static>>,
+    has_subscribed: bool,
+}
+
+impl MarketHandler {
+    /// The handler of one worker.
+    #[must_use]
+    pub fn new(options: MarketOptions) -> Self {
+        Self {
+            options,
+            answer: Vec::new(),
+        }
+    }
+
+    fn send_answer(&self, cx: &mut Context<'_, Client>) {
+        match std::str::from_utf8(&self.answer) {
+            Ok(text) => {
+                cx.send(text);
+            }
+            Err(error) => debug_assert!(false, "answers are JSON: {error}"),
+        }
+    }
+
+    fn refuse(&mut self, cx: &mut Context<'_, Client>, error: &ErrorReply<'_>) {
+        error.encode(&mut self.answer);
+        self.send_answer(cx);
+    }
+
+    fn subscribe(&mut self, cx: &mut Context<'_, Client>, streams: &[StreamName<'_>]) {
+        for stream in streams {
+            cx.subscribe(stream.as_str());
+        }
+        if !streams.is_empty()
+            && !std::mem::replace(&mut cx.session().has_subscribed, true)
+            && let Some(tell) = &self.options.on_first_subscription
+        {
+            tell();
+        }
+    }
+
+    fn handle_control(&mut self, cx: &mut Context<'_, Client>, request: &control::Request<'_>) {
+        let id = request.id;
+        match &request.command {
+            Command::Subscribe(streams) => {
+                if self.exceeds_streams_max(cx, streams) {
+                    self.refuse(cx, &ErrorReply::new(id, Fault::TooManySubscriptions));
+                    cx.close(CloseCode::POLICY_VIOLATION, "Too many subscriptions");
+                    return;
+                }
+                reply::done(id, &mut self.answer);
+                self.send_answer(cx);
+                self.subscribe(cx, streams);
+                return;
+            }
+            Command::Unsubscribe(streams) => {
+                for stream in streams {
+                    cx.unsubscribe(stream.as_str());
+                }
+                reply::done(id, &mut self.answer);
+            }
+            Command::ListSubscriptions => {
+                reply::subscriptions(cx.subscriptions(), id, &mut self.answer);
+            }
+            Command::GetCombined => {
+                reply::combined(cx.session().view.framing, id, &mut self.answer);
+            }
+            Command::SetCombined(framing) => {
+                let view = envelope::View {
+                    framing: *framing,
+                    ..cx.session().view
+                };
+                cx.session().view = view;
+                cx.set_view(server_view(view));
+                reply::done(id, &mut self.answer);
+            }
+        }
+        self.send_answer(cx);
+    }
+
+    fn exceeds_streams_max(&self, cx: &Context<'_, Client>, streams: &[StreamName<'_>]) -> bool {
+        let most = cx.subscription_count() + streams.len();
+        if most <= self.options.streams_max {
+            return false;
+        }
+        let mut all: BTreeSet<&str> = cx.subscriptions().collect();
+        all.extend(streams.iter().map(StreamName::as_str));
+        all.len() > self.options.streams_max
+    }
+}
+
+impl Handler for MarketHandler {
+    type Session = Client;
+
+    fn on_request(&mut self, opening: &Opening<'_>) -> Upgrade<Client> {
+        let request = opening.request;
+        match Endpoint::parse(request.path(), request.query(), self.options.streams_max) {
+            Ok(Endpoint { view, streams }) => Upgrade::accept(Client {
+                view,
+                requested: streams,
+                has_subscribed: false,
+            }),
+            Err(error) => {
+                let status = Status::new(error.status()).unwrap_or(Status::BAD_REQUEST);
+                Upgrade::Respond(Response::text(status, format!("{status}: {error}\n")))
+            }
+        }
+    }
+
+    fn on_http(&mut self, request: &Request<'_>) -> Response {
+        match (request.path(), self.options.page) {
+            ("/", Some(page)) => Response::text(Status::OK, page)
+                .content("text/html; charset=utf-8", page.as_bytes())
+                .unwrap_or_else(|_| Response::new(Status::INTERNAL_SERVER_ERROR)),
+            ("/", None) => Response::text(
+                Status::OK,
+                "tickwire: connect a WebSocket client to /ws/<stream> or /stream?streams=<stream>\n",
+            ),
+            (path, _) => match Endpoint::parse(path, request.query(), self.options.streams_max) {
+                Ok(_) => Response::from(crate::http::Rejection::UpgradeRequired),
+                Err(_) => Response::text(Status::NOT_FOUND, "404 Not Found\n"),
+            },
+        }
+    }
+
+    fn on_open(&mut self, cx: &mut Context<'_, Client>) {
+        let view = cx.session().view;
+        cx.set_view(server_view(view));
+        let streams = std::mem::take(&mut cx.session().requested);
+        self.subscribe(cx, &streams);
+    }
+
+    fn on_message(&mut self, cx: &mut Context<'_, Client>, message: Message<'_>) {
+        self.answer.clear();
+        match message {
+            Message::Text(text) => match control::parse(text) {
+                Ok(request) => self.handle_control(cx, &request),
+                Err(error) => self.refuse(cx, &error),
+            },
+            Message::Binary(_) => self.refuse(cx, &ErrorReply::binary()),
+        }
+    }
+
+    fn on_shutdown(&mut self, cx: &mut Context<'_, Client>) {
+        let since_epoch = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+        let now_ms = u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX);
+        let view = cx.session().view;
+        self.answer.clear();
+        envelope::server_shutdown(now_ms, view, &mut self.answer);
+        self.send_answer(cx);
+    }
+
+    fn render(event: &Published<'_>, view: View, out: &mut Vec<u8>) {
+        let [plain, ..] = envelope::View::ALL;
+        let view = envelope::View::ALL
+            .get(usize::from(view.number()))
+            .copied()
+            .unwrap_or(plain);
+        envelope::render(event.topic, event.payload, view, out);
+    }
+}
+
+/// A way of wanting events, as the server counts them.
+fn server_view(view: envelope::View) -> View {
+    u8::try_from(view.index())
+        .ok()
+        .and_then(View::new)
+        .unwrap_or_default()
+}
