@@ -23,24 +23,15 @@ impl<H: Handler> Worker<H> {
         key: Key,
         call: impl FnOnce(&mut H, &mut Context<'_, H::Session>),
     ) {
-        let Self {
-            sessions,
-            core,
-            handler,
-            ..
-        } = self;
+        let Self { sessions, core, handler, .. } = self;
         let Some(session) = sessions.get_mut(key.index as usize) else {
             return;
         };
         let Stage::Open(open) = &mut session.stage else {
             return;
         };
-        let mut cx = Context {
-            session: &mut open.session,
-            index: key.index,
-            tcp: &session.tcp,
-            core,
-        };
+        let mut cx =
+            Context { session: &mut open.session, index: key.index, tcp: &session.tcp, core };
         let called = guarded(|| call(handler, &mut cx));
         self.after_call(key, called.is_some());
     }
@@ -48,10 +39,7 @@ impl<H: Handler> Worker<H> {
     /// Does what a handler asked for, and what its panic asks for.
     pub(super) fn after_call(&mut self, key: Key, returned: bool) {
         if let Some(request) = self.core.close_request.take() {
-            let frame = CloseFrame {
-                code: request.code,
-                reason: &request.reason,
-            };
+            let frame = CloseFrame { code: request.code, reason: &request.reason };
             self.close_with(key, Cause::Application, frame);
         }
         if !returned {
@@ -112,9 +100,7 @@ impl<H: Handler> Worker<H> {
                     Some(Timeout::PingDue) => self.ping(key),
                     Some(Timeout::Idle) => self.close(key, Cause::IdleTimeout),
                     Some(Timeout::Close) => {
-                        let cause = open.closing.unwrap_or(Cause::PeerVanished);
-                        self.finish(key, cause, CloseCode::ABNORMAL, "");
-                        self.drop_now(key, cause);
+                        self.drop_now(key, Cause::PeerVanished);
                     }
                     None => {}
                 }
@@ -155,9 +141,8 @@ impl<H: Handler> Worker<H> {
         };
         match &mut session.stage {
             Stage::Handshake(_) => self.drop_now(key, Cause::HandshakeAbandoned),
-            Stage::Open(open) => {
-                let cause = open.closing.unwrap_or(Cause::PeerVanished);
-                self.finish(key, cause, CloseCode::ABNORMAL, "");
+            Stage::Open(_) => {
+                self.finish(key, Cause::PeerVanished, CloseCode::ABNORMAL, "");
                 self.note_end(key);
             }
             Stage::Ending(_) => self.note_end(key),
@@ -182,23 +167,18 @@ impl<H: Handler> Worker<H> {
 
     /// Ends the session: tells the handler, and lets what is queued go out.
     pub(super) fn finish(&mut self, key: Key, cause: Cause, code: CloseCode, reason: &str) {
-        let stage = self
-            .session(key)
-            .map(|s| std::mem::replace(&mut s.stage, Stage::Gone));
-        let Some(Stage::Open(open)) = stage else {
+        let Some(session) = self.session(key).filter(|s| matches!(s.stage, Stage::Open(_))) else {
             return;
         };
-        self.core.subscriptions.unsubscribe_all(key.index);
-        if let Some(session) = self.session(key) {
-            tracing::debug!(
-                peer = ?session.tcp.peer_addr().ok(), cause = cause.name(), %code, "closed"
-            );
-        }
-        let closed = Closed {
-            cause,
-            code,
-            reason,
+        let Stage::Open(open) = std::mem::replace(&mut session.stage, Stage::Gone) else {
+            return;
         };
+        // What we began to close stays closed for that reason, however it ends.
+        let cause = open.closing.unwrap_or(cause);
+        let peer = || session.tcp.peer_addr().ok();
+        tracing::debug!(peer = ?peer(), cause = cause.name(), %code, "closed");
+        self.core.subscriptions.unsubscribe_all(key.index);
+        let closed = Closed { cause, code, reason };
         guarded(|| self.handler.on_close(open.session, &closed));
         self.begin_ending(key, cause);
     }
@@ -209,12 +189,7 @@ impl<H: Handler> Worker<H> {
         let Some(session) = self.session(key) else {
             return;
         };
-        session.stage = Stage::Ending(Ending {
-            cause,
-            deadline,
-            shut: false,
-            ended: false,
-        });
+        session.stage = Stage::Ending(Ending { cause, deadline, shut: false, ended: false });
         self.core.outputs.shut(key.index);
         self.core.outputs.mark_dirty(key.index);
         self.remind(key);
@@ -255,8 +230,7 @@ impl<H: Handler> Worker<H> {
         let cause = match &mut session.stage {
             Stage::Open(open) => {
                 let (code, reason) = Cause::SlowConsumer.farewell();
-                open.connection
-                    .close(CloseFrame { code, reason }, now, &mut farewell);
+                open.connection.close(CloseFrame { code, reason }, now, &mut farewell);
                 open.closing.unwrap_or(Cause::SlowConsumer)
             }
             Stage::Ending(ending) => ending.cause,
@@ -265,11 +239,7 @@ impl<H: Handler> Worker<H> {
         let peer = session.tcp.peer_addr().ok();
         let dropped = self.core.outputs.replace_queue(key.index, &farewell);
         self.core.counters.dropped_slow_bytes.add(dropped as u64);
-        tracing::warn!(
-            ?peer,
-            dropped_bytes = dropped,
-            "slow consumer: its send queue is full"
-        );
+        tracing::warn!(?peer, dropped_bytes = dropped, "slow consumer: its send queue is full");
         self.finish(key, cause, CloseCode::ABNORMAL, "");
     }
 
@@ -295,11 +265,7 @@ impl<H: Handler> Worker<H> {
     pub(super) fn begin_drain(&mut self) {
         self.listener = None;
         self.drain_deadline = Some(self.now.after(self.shared.options.drain_timeout));
-        let keys: Vec<Key> = self
-            .sessions
-            .iter()
-            .map(|(_, session)| session.key)
-            .collect();
+        let keys: Vec<Key> = self.sessions.iter().map(|(_, session)| session.key).collect();
         for key in keys {
             match self.session(key).map(|session| &session.stage) {
                 Some(Stage::Handshake(_)) => {
@@ -320,11 +286,7 @@ impl<H: Handler> Worker<H> {
 
     /// The drain timeout is over, or nobody is left.
     pub(super) fn drop_all(&mut self) {
-        let keys: Vec<Key> = self
-            .sessions
-            .iter()
-            .map(|(_, session)| session.key)
-            .collect();
+        let keys: Vec<Key> = self.sessions.iter().map(|(_, session)| session.key).collect();
         for key in keys {
             self.drop_now(key, Cause::Shutdown);
         }

@@ -72,12 +72,11 @@ impl<H: Handler> Worker<H> {
     fn may_read(&mut self, key: Key) -> bool {
         let half_full = self.shared.options.send_queue_bytes_max / 2;
         let queued = self.core.outputs.queued_bytes(key.index);
-        self.session(key)
-            .is_some_and(|session| match session.stage {
-                Stage::Gone => false,
-                Stage::Ending(_) => session.readable,
-                Stage::Handshake(_) | Stage::Open(_) => session.readable && queued <= half_full,
-            })
+        self.session(key).is_some_and(|session| match session.stage {
+            Stage::Gone => false,
+            Stage::Ending(_) => session.readable,
+            Stage::Handshake(_) | Stage::Open(_) => session.readable && queued <= half_full,
+        })
     }
 
     fn handle_bytes(&mut self, key: Key, bytes: &mut [u8]) {
@@ -164,18 +163,11 @@ impl<H: Handler> Worker<H> {
         if let Err(rejection) = self.shared.options.origins.check(request.origin()) {
             return self.refuse(key, method, &rejected(rejection), Cause::HandshakeRefused);
         }
-        let peer = self
-            .sessions
-            .get(key.index as usize)
-            .and_then(|s| s.tcp.peer_addr().ok());
+        let peer = self.sessions.get(key.index as usize).and_then(|s| s.tcp.peer_addr().ok());
         let Some(peer) = peer else {
             return Answered::Refused(Cause::HandshakeAbandoned);
         };
-        let opening = Opening {
-            request,
-            handshake: &handshake,
-            peer,
-        };
+        let opening = Opening { request, handshake: &handshake, peer };
         let accept = match guarded(|| self.handler.on_request(&opening)) {
             Some(Upgrade::Accept(accept)) => accept,
             Some(Upgrade::Respond(response)) => {
@@ -196,10 +188,7 @@ impl<H: Handler> Worker<H> {
             };
         }
         self.send_http(key, |out| switching.encode(out));
-        Answered::Opened {
-            session: accept.session,
-            request_len: request.head_len(),
-        }
+        Answered::Opened { session: accept.session, request_len: request.head_len() }
     }
 
     fn refuse(
@@ -209,9 +198,7 @@ impl<H: Handler> Worker<H> {
         response: &Response,
         cause: Cause,
     ) -> Answered<H::Session> {
-        self.send_http(key, |out| {
-            response.encode(method, Some(SystemTime::now()), out)
-        });
+        self.send_http(key, |out| response.encode(method, Some(SystemTime::now()), out));
         Answered::Refused(cause)
     }
 
@@ -228,21 +215,12 @@ impl<H: Handler> Worker<H> {
     fn after_answer(&mut self, key: Key, answered: Answered<H::Session>, bytes: &mut [u8]) {
         match answered {
             Answered::Refused(cause) => self.begin_ending(key, cause),
-            Answered::Opened {
-                session,
-                request_len,
-            } => {
+            Answered::Opened { session, request_len } => {
                 let connection = Connection::new(self.shared.config.clone(), self.now);
                 let lifetime = self.shared.options.lifetime;
                 let expires = lifetime.map_or(Millis::NEVER, |lifetime| self.now.after(lifetime));
                 let meter = Meter::default();
-                let open = Open {
-                    connection,
-                    session,
-                    closing: None,
-                    expires,
-                    meter,
-                };
+                let open = Open { connection, session, closing: None, expires, meter };
                 if let Some(session) = self.session(key) {
                     session.stage = Stage::Open(open);
                 }
@@ -276,14 +254,7 @@ impl<H: Handler> Worker<H> {
 
     /// Takes one event's bytes. Yields how many these are, and `None` when there was no event.
     fn step(&mut self, key: Key, input: &mut [u8]) -> (usize, Option<Outcome>) {
-        let Self {
-            sessions,
-            core,
-            handler,
-            shared,
-            now,
-            ..
-        } = self;
+        let Self { sessions, core, handler, shared, now, .. } = self;
         let Some(session) = sessions.get_mut(key.index as usize) else {
             return (0, None);
         };
@@ -291,39 +262,24 @@ impl<H: Handler> Worker<H> {
             return (0, None);
         };
         let start = core.outputs.encoded();
-        let step = open
-            .connection
-            .handle_input(input, *now, core.outputs.arena());
+        let step = open.connection.handle_input(input, *now, core.outputs.arena());
         let owed = start..core.outputs.encoded();
         core.outputs.send(key.index, owed);
         let (consumed, event) = match step {
-            Ok(Step {
-                consumed,
-                event: Some(event),
-            }) => (consumed, event),
-            Ok(Step {
-                consumed,
-                event: None,
-            }) => return (consumed, None),
+            Ok(Step { consumed, event: Some(event) }) => (consumed, event),
+            Ok(Step { consumed, event: None }) => return (consumed, None),
             Err(violation) => {
-                let cause = open.closing.unwrap_or(Cause::Violation(violation));
+                let cause = Cause::Violation(violation);
                 return (
                     0,
-                    Some(Outcome::End(
-                        cause,
-                        crate::proto::CloseCode::ABNORMAL,
-                        "".into(),
-                    )),
+                    Some(Outcome::End(cause, crate::proto::CloseCode::ABNORMAL, "".into())),
                 );
             }
         };
         let goes_on = (consumed, Some(Outcome::Continue));
         if let Event::Close(frame) = event {
-            let cause = open.closing.unwrap_or(Cause::PeerClosed);
-            return (
-                consumed,
-                Some(Outcome::End(cause, frame.code, frame.reason.into())),
-            );
+            let cause = Cause::PeerClosed;
+            return (consumed, Some(Outcome::End(cause, frame.code, frame.reason.into())));
         }
         // We have said goodbye: what still comes is not for the handler.
         if open.closing.is_some() {
@@ -338,12 +294,8 @@ impl<H: Handler> Worker<H> {
             return goes_on;
         };
         core.counters.messages_in.add(1);
-        let mut cx = Context {
-            session: &mut open.session,
-            index: key.index,
-            tcp: &session.tcp,
-            core,
-        };
+        let mut cx =
+            Context { session: &mut open.session, index: key.index, tcp: &session.tcp, core };
         let called = guarded(|| handler.on_message(&mut cx, message));
         self.after_call(key, called.is_some());
         goes_on
