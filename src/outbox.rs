@@ -27,10 +27,7 @@ pub(crate) struct Outbox {
 impl Outbox {
     /// A queue whose first `len` bytes will be an HTTP answer rather than frames.
     pub(crate) fn with_preamble(len: usize) -> Self {
-        Self {
-            preamble_end: len,
-            ..Self::default()
-        }
+        Self { preamble_end: len, ..Self::default() }
     }
 
     /// Queues whole frames.
@@ -95,17 +92,11 @@ impl Outbox {
         let frame = self.bytes.get(self.frame_start..).unwrap_or_default();
         // Frames of a server, as a client would read them.
         let header = Header::parse(frame, Role::Client(|| [0; 4]));
-        debug_assert!(
-            matches!(header, Ok(Some(_))),
-            "the queue holds whole frames"
-        );
-        let len = header
-            .ok()
-            .flatten()
-            .map_or(frame.len(), |(header, header_len)| {
-                let payload_len = usize::try_from(header.payload_len).unwrap_or(usize::MAX);
-                header_len.saturating_add(payload_len).min(frame.len())
-            });
+        debug_assert!(matches!(header, Ok(Some(_))), "the queue holds whole frames");
+        let len = header.ok().flatten().map_or(frame.len(), |(header, header_len)| {
+            let payload_len = usize::try_from(header.payload_len).unwrap_or(usize::MAX);
+            header_len.saturating_add(payload_len).min(frame.len())
+        });
         self.frame_start + len
     }
 }

@@ -53,12 +53,7 @@ pub(super) struct ServerArguments {
 
     /// What to log, to standard error: error, warn, info, debug, trace, or a filter such as
     /// tickwire::server=debug
-    #[arg(
-        long,
-        value_name = "FILTER",
-        env = "TICKWIRE_LOG",
-        default_value = "info"
-    )]
+    #[arg(long, value_name = "FILTER", env = "TICKWIRE_LOG", default_value = "info")]
     pub(super) log: String,
 
     /// How to log
@@ -85,11 +80,7 @@ impl std::str::FromStr for OriginArgument {
     type Err = crate::http::OriginError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text == "*" {
-            Ok(Self::Any)
-        } else {
-            text.parse().map(Self::Pattern)
-        }
+        if text == "*" { Ok(Self::Any) } else { text.parse().map(Self::Pattern) }
     }
 }
 
@@ -114,11 +105,7 @@ impl ServerArguments {
                 close_timeout: self.close_timeout,
             },
             handshake_timeout: self.handshake_timeout,
-            origins: if any {
-                Origins::Any
-            } else {
-                Origins::Listed(patterns)
-            },
+            origins: if any { Origins::Any } else { Origins::Listed(patterns) },
             send_queue_bytes_max: usize::try_from(send_queue).unwrap_or(usize::MAX),
             drain_timeout: self.drain_timeout,
             ..Options::default()

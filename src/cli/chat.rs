@@ -51,22 +51,12 @@ impl Handler for Chat {
 impl ChatArguments {
     pub(super) fn run(&self) -> anyhow::Result<()> {
         run::start_log(&self.server)?;
-        let options = self
-            .server
-            .options(self.max_message, send_queue_for(self.max_message));
+        let options = self.server.options(self.max_message, send_queue_for(self.max_message));
         let server = run::listen(&self.server, options)?;
         let address = server.local_addr();
         let title = run::title("chat", &server);
-        run::announce(&format!(
-            "{title}  try  npx wscat -c ws://{address}   in two terminals\n"
-        ));
+        run::announce(&format!("{title}  try  npx wscat -c ws://{address}   in two terminals\n"));
         let greeting: Option<Arc<str>> = self.greeting.as_deref().map(Arc::from);
-        run::serve(
-            server,
-            |_| Chat {
-                greeting: greeting.clone(),
-            },
-            || (),
-        )
+        run::serve(server, |_| Chat { greeting: greeting.clone() }, || ())
     }
 }

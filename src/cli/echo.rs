@@ -34,9 +34,7 @@ impl Handler for Echo {
 impl EchoArguments {
     pub(super) fn run(&self) -> anyhow::Result<()> {
         run::start_log(&self.server)?;
-        let options = self
-            .server
-            .options(self.max_message, send_queue_for(self.max_message));
+        let options = self.server.options(self.max_message, send_queue_for(self.max_message));
         let server = run::listen(&self.server, options)?;
         let address = server.local_addr();
         let title = run::title("echo", &server);

@@ -57,12 +57,7 @@ pub(super) enum Feed {
 
 impl Feed {
     pub(super) fn simulate(simulation: &Simulation) -> Self {
-        let Simulation {
-            symbols,
-            seed,
-            start_ms,
-            rate,
-        } = simulation;
+        let Simulation { symbols, seed, start_ms, rate } = simulation;
         Self::Simulate(Box::new(Simulator::new(*seed, *start_ms, symbols, *rate)))
     }
 
@@ -79,11 +74,7 @@ impl Feed {
         switch: Switch,
         counters: Arc<FeedCounters>,
     ) -> anyhow::Result<()> {
-        let mut sink = HubSink {
-            publisher,
-            switch: switch.clone(),
-            topics: HashMap::new(),
-        };
+        let mut sink = HubSink { publisher, switch: switch.clone(), topics: HashMap::new() };
         let run = move || match self {
             Self::Simulate(simulator) => {
                 Simulate::new(*simulator).run(&mut sink, &switch, &counters);
@@ -106,12 +97,8 @@ impl Feed {
                 }
             }
         };
-        let spawned = std::thread::Builder::new()
-            .name("feed".to_owned())
-            .spawn(run);
-        spawned
-            .map(drop)
-            .context("cannot start a thread for the feed")
+        let spawned = std::thread::Builder::new().name("feed".to_owned()).spawn(run);
+        spawned.map(drop).context("cannot start a thread for the feed")
     }
 }
 

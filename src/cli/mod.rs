@@ -16,12 +16,7 @@ use std::process::ExitCode;
 
 /// A low-latency WebSocket server, and a market-data broadcaster built on it.
 #[derive(Debug, Parser)]
-#[command(
-    name = "tickwire",
-    version,
-    subcommand_required = true,
-    arg_required_else_help = true
-)]
+#[command(name = "tickwire", version, subcommand_required = true, arg_required_else_help = true)]
 #[command(after_help = "Start with `tickwire serve`: it needs no configuration.")]
 struct Arguments {
     #[command(subcommand)]
@@ -68,11 +63,7 @@ fn explain(error: &clap::Error) -> ExitCode {
     ) {
         // A closed pipe is no reason to complain.
         let _ = error.print();
-        return if error.use_stderr() {
-            ExitCode::from(2)
-        } else {
-            ExitCode::SUCCESS
-        };
+        return if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
     }
     let text = error.render().to_string();
     let usage = text.lines().find_map(|line| line.strip_prefix("Usage: "));
@@ -81,10 +72,7 @@ fn explain(error: &clap::Error) -> ExitCode {
         .split(' ')
         .take_while(|word| !word.starts_with(['-', '[', '<']))
         .collect();
-    let said = text
-        .lines()
-        .take_while(|line| !line.starts_with("Usage:"))
-        .map(str::trim);
+    let said = text.lines().take_while(|line| !line.starts_with("Usage:")).map(str::trim);
     let said: Vec<&str> = said.filter(|line| !line.is_empty()).collect();
     eprintln!("{}; see '{} --help'", said.join("; "), program.join(" "));
     ExitCode::from(2)

@@ -11,14 +11,9 @@ use tracing_subscriber::EnvFilter;
 /// Starts to log.
 pub(super) fn start_log(arguments: &ServerArguments) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&arguments.log).with_context(|| {
-        format!(
-            "--log '{}' is no filter; write a level such as info or debug",
-            arguments.log
-        )
+        format!("--log '{}' is no filter; write a level such as info or debug", arguments.log)
     })?;
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr);
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     match arguments.log_format {
         LogFormat::Text => {
             use std::io::IsTerminal as _;
@@ -76,27 +71,23 @@ fn stop_on_signals(
     on_stop: impl Fn() + Send + 'static,
 ) -> anyhow::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM]).context("cannot handle signals")?;
-    let spawned = std::thread::Builder::new()
-        .name("signals".to_owned())
-        .spawn(move || {
-            for signal in &mut signals {
-                if shutdown.is_requested() {
-                    tracing::warn!("stopping at once");
-                    std::process::exit(128 + signal);
-                }
-                tracing::info!("stopping: closing all connections; once more to stop at once");
-                on_stop();
-                shutdown.shutdown();
+    let spawned = std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        for signal in &mut signals {
+            if shutdown.is_requested() {
+                tracing::warn!("stopping at once");
+                std::process::exit(128 + signal);
             }
-        });
+            tracing::info!("stopping: closing all connections; once more to stop at once");
+            on_stop();
+            shutdown.shutdown();
+        }
+    });
     spawned.map(drop).context("cannot start a thread")
 }
 
 fn log_stats(stats: &Stats, dropped_inbox_full: u64) {
-    let ended: Vec<String> = stats
-        .ended_by_cause()
-        .map(|(cause, count)| format!("{cause}={count}"))
-        .collect();
+    let ended: Vec<String> =
+        stats.ended_by_cause().map(|(cause, count)| format!("{cause}={count}")).collect();
     tracing::info!(
         accepted = stats.accepted,
         handshakes = stats.handshakes,
@@ -112,9 +103,5 @@ fn log_stats(stats: &Stats, dropped_inbox_full: u64) {
 
 /// The name of the program in a message that is printed at the start.
 pub(super) fn title(what: &str, server: &Server) -> String {
-    format!(
-        "tickwire {}: {what} on ws://{}\n",
-        env!("CARGO_PKG_VERSION"),
-        server.local_addr()
-    )
+    format!("tickwire {}: {what} on ws://{}\n", env!("CARGO_PKG_VERSION"), server.local_addr())
 }

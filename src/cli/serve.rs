@@ -97,11 +97,7 @@ impl ServeArguments {
         let counters = Arc::new(FeedCounters::default());
         let default_wait = u32::from(matches!(self.feed, Source::Replay(_)));
         let wait_for = self.wait_for.unwrap_or(default_wait);
-        let switch = if wait_for == 0 {
-            Switch::started()
-        } else {
-            Switch::held()
-        };
+        let switch = if wait_for == 0 { Switch::started() } else { Switch::held() };
         self.announce(&server, wait_for, &feed);
         feed.start(server.publisher(), switch.clone(), counters)?;
         let market = MarketOptions {
@@ -109,11 +105,7 @@ impl ServeArguments {
             page: Some(PAGE),
             on_first_subscription: Some(start_after(wait_for, switch.clone())),
         };
-        run::serve(
-            server,
-            |_| MarketHandler::new(market.clone()),
-            move || switch.stop(),
-        )
+        run::serve(server, |_| MarketHandler::new(market.clone()), move || switch.stop())
     }
 
     fn feed(&self) -> anyhow::Result<Feed> {
@@ -121,42 +113,23 @@ impl ServeArguments {
             Source::Simulate => Ok(Feed::simulate(&self.simulation()?)),
             Source::Stdin => Ok(Feed::Stdin),
             Source::Replay(path) => {
-                let repeat = if self.repeat {
-                    Repeat::Forever
-                } else {
-                    Repeat::Once
-                };
+                let repeat = if self.repeat { Repeat::Forever } else { Repeat::Once };
                 Feed::replay(path, self.speed, repeat)
             }
         }
     }
 
     fn simulation(&self) -> anyhow::Result<Simulation> {
-        let symbols = if self.symbols.is_empty() {
-            SymbolSpec::defaults()
-        } else {
-            self.symbols.clone()
-        };
+        let symbols =
+            if self.symbols.is_empty() { SymbolSpec::defaults() } else { self.symbols.clone() };
         for (index, symbol) in symbols.iter().enumerate() {
-            let again = symbols
-                .iter()
-                .skip(index + 1)
-                .any(|s| s.symbol() == symbol.symbol());
-            ensure!(
-                !again,
-                "--symbols names {} twice; leave one out",
-                symbol.symbol()
-            );
+            let again = symbols.iter().skip(index + 1).any(|s| s.symbol() == symbol.symbol());
+            ensure!(!again, "--symbols names {} twice; leave one out", symbol.symbol());
         }
         let since_epoch = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
         let now_ms = u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX);
         let start_ms = self.start_time.unwrap_or(now_ms);
-        Ok(Simulation {
-            symbols,
-            seed: self.seed,
-            start_ms,
-            rate: self.rate,
-        })
+        Ok(Simulation { symbols, seed: self.seed, start_ms, rate: self.rate })
     }
 
     fn options(&self) -> Options {
@@ -164,14 +137,9 @@ impl ServeArguments {
         let attempts = Some(self.connection_attempts).filter(|attempts| *attempts > 0);
         Options {
             ping_payload: PingPayload::UnixMillis,
-            message_rate: rate.map(|per_second| Rate {
-                per_second,
-                burst: self.message_burst,
-            }),
-            attempt_limit: attempts.map(|attempts_max| AttemptLimit {
-                attempts_max,
-                span: ATTEMPTS_SPAN,
-            }),
+            message_rate: rate.map(|per_second| Rate { per_second, burst: self.message_burst }),
+            attempt_limit: attempts
+                .map(|attempts_max| AttemptLimit { attempts_max, span: ATTEMPTS_SPAN }),
             lifetime: self.lifetime.0,
             ..self.server.options(self.max_message, SEND_QUEUE_BYTES)
         }
@@ -195,9 +163,7 @@ impl ServeArguments {
             text.push_str(&format!("  feeds  {some} … ({count} streams)\n"));
         }
         text.push_str(&format!("  open   http://{address}/ in a browser\n"));
-        text.push_str(&format!(
-            "  or try npx wscat -c ws://{address}/ws/btcusdt@trade\n"
-        ));
+        text.push_str(&format!("  or try npx wscat -c ws://{address}/ws/btcusdt@trade\n"));
         run::announce(&text);
     }
 }

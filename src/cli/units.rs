@@ -21,9 +21,7 @@ pub(super) fn optional_duration(text: &str) -> Result<OptionalDuration, String> 
         return Ok(OptionalDuration(None));
     }
     let duration = duration(text).map_err(|error| format!("{error}, or off"))?;
-    Ok(OptionalDuration(
-        Some(duration).filter(|duration| !duration.is_zero()),
-    ))
+    Ok(OptionalDuration(Some(duration).filter(|duration| !duration.is_zero())))
 }
 
 /// A number of bytes such as `65536`, `64KiB`, `16 MiB`; at least one.
@@ -47,10 +45,7 @@ mod tests {
         assert!(duration("5").is_err_and(|error| error.contains("5s or 500ms")));
         assert_eq!(optional_duration("off").map(|d| d.0), Ok(None));
         assert_eq!(optional_duration("0s").map(|d| d.0), Ok(None));
-        assert_eq!(
-            optional_duration("1m").map(|d| d.0),
-            Ok(Some(Duration::from_secs(60)))
-        );
+        assert_eq!(optional_duration("1m").map(|d| d.0), Ok(Some(Duration::from_secs(60))));
         assert!(optional_duration("never").is_err());
     }
 

@@ -89,8 +89,7 @@ impl FeedCounters {
     fn publish(&self, sink: &mut impl Sink, stream: &str, payload: &[u8], pace: Pace) -> Flow {
         self.events.fetch_add(1, Ordering::Relaxed);
         // A payload's length is far below 2^64.
-        self.bytes
-            .fetch_add(payload.len() as u64, Ordering::Relaxed);
+        self.bytes.fetch_add(payload.len() as u64, Ordering::Relaxed);
         sink.publish(stream, payload, pace)
     }
 
@@ -117,11 +116,7 @@ mod tests {
     impl Sink for Kept {
         fn publish(&mut self, stream: &str, payload: &[u8], _: Pace) -> Flow {
             self.events.push((stream.to_owned(), payload.to_owned()));
-            if Some(self.events.len()) == self.stop_after {
-                Flow::Stop
-            } else {
-                Flow::Continue
-            }
+            if Some(self.events.len()) == self.stop_after { Flow::Stop } else { Flow::Continue }
         }
     }
 

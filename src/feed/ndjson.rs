@@ -102,11 +102,9 @@ pub fn parse_line(line: &[u8]) -> Result<Line<'_>, LineError> {
     let (received_ns, json) = split_time(line)?;
     let members = Members::parse(json)?;
     match (members.stream, members.data) {
-        (Some(stream), Some(data)) if !stream.is_empty() => Ok(Line::Event(Event {
-            received_ns,
-            stream,
-            payload: data.get(),
-        })),
+        (Some(stream), Some(data)) if !stream.is_empty() => {
+            Ok(Line::Event(Event { received_ns, stream, payload: data.get() }))
+        }
         (Some(stream), None) if !stream.is_empty() => Err(LineError::NoData),
         _ if members.is_snapshot => Ok(Line::Snapshot),
         _ => Err(LineError::NoStream),
@@ -150,11 +148,7 @@ impl<'a> Members<'a> {
         // serde also reads a struct from an array; a line of ours is an object.
         if !json.starts_with('{') {
             let valid = serde_json::from_str::<&RawValue>(json).is_ok();
-            return Err(if valid {
-                LineError::NotAnObject
-            } else {
-                LineError::NotJson
-            });
+            return Err(if valid { LineError::NotAnObject } else { LineError::NotJson });
         }
         let raw: RawMembers<'_> =
             serde_json::from_str(json).map_err(|error| match error.classify() {
@@ -162,11 +156,7 @@ impl<'a> Members<'a> {
                 _ => LineError::NotJson,
             })?;
         let is_snapshot = raw.last_update_id.is_some() && raw.bids.is_some() && raw.asks.is_some();
-        Ok(Self {
-            stream: raw.stream,
-            data: raw.data,
-            is_snapshot,
-        })
+        Ok(Self { stream: raw.stream, data: raw.data, is_snapshot })
     }
 }
 
@@ -181,12 +171,7 @@ pub struct LineReader<R> {
 impl<R: BufRead> LineReader<R> {
     /// Reads from `reader`; `line_bytes_max` is the longest line, its line feed not counted.
     pub fn new(reader: R, line_bytes_max: usize) -> Self {
-        Self {
-            reader,
-            line: Vec::new(),
-            line_bytes_max,
-            line_number: 0,
-        }
+        Self { reader, line: Vec::new(), line_bytes_max, line_number: 0 }
     }
 
     /// The number of the line that was read last, from 1.
@@ -210,8 +195,7 @@ impl<R: BufRead> LineReader<R> {
             let end = chunk.iter().position(|&byte| byte == b'\n');
             let part = chunk.get(..end.unwrap_or(chunk.len())).unwrap_or_default();
             let room = self.line_bytes_max.saturating_sub(self.line.len());
-            self.line
-                .extend_from_slice(part.get(..room).unwrap_or(part));
+            self.line.extend_from_slice(part.get(..room).unwrap_or(part));
             length = length.saturating_add(part.len());
             let at_end_of_input = chunk.is_empty();
             let consumed = part.len() + usize::from(end.is_some());
@@ -222,11 +206,7 @@ impl<R: BufRead> LineReader<R> {
             if at_end_of_input || end.is_some() {
                 self.line_number += 1;
                 let too_long = length > self.line_bytes_max;
-                return Ok(Some(if too_long {
-                    Err(LineError::TooLong)
-                } else {
-                    Ok(&self.line)
-                }));
+                return Ok(Some(if too_long { Err(LineError::TooLong) } else { Ok(&self.line) }));
             }
         }
     }
@@ -248,12 +228,7 @@ impl<'a, R: BufRead> EventReader<'a, R> {
         source: &'a str,
         counters: &'a FeedCounters,
     ) -> Self {
-        Self {
-            lines: LineReader::new(reader, line_bytes_max),
-            source,
-            counters,
-            malformed: 0,
-        }
+        Self { lines: LineReader::new(reader, line_bytes_max), source, counters, malformed: 0 }
     }
 
     /// How many lines were malformed so far.
@@ -318,11 +293,7 @@ mod tests {
         stream: &'static str,
         payload: &'static str,
     ) -> Line<'static> {
-        Line::Event(Event {
-            received_ns,
-            stream: Cow::Borrowed(stream),
-            payload,
-        })
+        Line::Event(Event { received_ns, stream: Cow::Borrowed(stream), payload })
     }
 
     fn run(input: &[u8], line_bytes_max: usize) -> (Vec<String>, FeedCounters) {
@@ -343,29 +314,17 @@ mod tests {
     #[test]
     fn both_forms_of_an_event_are_read() {
         for (line, expected) in [
-            (
-                r#"{"stream":"a@trade","data":{"x":1}}"#,
-                event(None, "a@trade", r#"{"x":1}"#),
-            ),
+            (r#"{"stream":"a@trade","data":{"x":1}}"#, event(None, "a@trade", r#"{"x":1}"#)),
             (r#"17 {"stream":"a","data":{}}"#, event(Some(17), "a", "{}")),
-            (
-                "17\t {\"stream\":\"a\",\"data\":[1, 2]}\r\n",
-                event(Some(17), "a", "[1, 2]"),
-            ),
+            ("17\t {\"stream\":\"a\",\"data\":[1, 2]}\r\n", event(Some(17), "a", "[1, 2]")),
             (
                 r#"  {"data": { "x" : 1.0 } ,"stream":"a","x":0}"#,
                 event(None, "a", r#"{ "x" : 1.0 }"#),
             ),
-            (
-                r#"{"stream":"\u0061\u00e9","data":7}"#,
-                event(None, "aé", "7"),
-            ),
+            (r#"{"stream":"\u0061\u00e9","data":7}"#, event(None, "aé", "7")),
             ("", Line::Blank),
             (" \r\n", Line::Blank),
-            (
-                r#"17 {"lastUpdateId":1,"bids":[],"asks":[["1","2"]]}"#,
-                Line::Snapshot,
-            ),
+            (r#"17 {"lastUpdateId":1,"bids":[],"asks":[["1","2"]]}"#, Line::Snapshot),
         ] {
             assert_eq!(parse_line(line.as_bytes()), Ok(expected), "{line}");
         }
@@ -383,15 +342,9 @@ mod tests {
             ("null", LineError::NotAnObject),
             ("17", LineError::BadTime),
             (r#"17{"stream":"a","data":{}}"#, LineError::BadTime),
-            (
-                r#"99999999999999999999 {"stream":"a","data":{}}"#,
-                LineError::BadTime,
-            ),
+            (r#"99999999999999999999 {"stream":"a","data":{}}"#, LineError::BadTime),
             (r#"{"stream":1,"data":{}}"#, LineError::BadMember),
-            (
-                r#"{"stream":"a","stream":"a","data":{}}"#,
-                LineError::BadMember,
-            ),
+            (r#"{"stream":"a","stream":"a","data":{}}"#, LineError::BadMember),
             (r#"{"data":{}}"#, LineError::NoStream),
             (r#"{"stream":"","data":{}}"#, LineError::NoStream),
             (r#"{"lastUpdateId":1,"bids":[]}"#, LineError::NoStream),

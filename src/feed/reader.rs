@@ -20,11 +20,7 @@ pub struct ReaderFeed<R> {
 impl<R: Read> ReaderFeed<R> {
     /// Reads from `reader`, which the log calls `name`.
     pub fn new(reader: R, name: impl Into<String>) -> Self {
-        Self {
-            reader,
-            name: name.into(),
-            line_bytes_max: LINE_BYTES_MAX_DEFAULT,
-        }
+        Self { reader, name: name.into(), line_bytes_max: LINE_BYTES_MAX_DEFAULT }
     }
 
     /// Sets the longest line in bytes; [`LINE_BYTES_MAX_DEFAULT`] if not set.
@@ -56,11 +52,7 @@ impl<R: Read> ReaderFeed<R> {
             }
             counters.publish(sink, &event.stream, event.payload.as_bytes(), Pace::Live)
         })?;
-        tracing::info!(
-            source = self.name,
-            malformed = events.malformed(),
-            "input ended"
-        );
+        tracing::info!(source = self.name, malformed = events.malformed(), "input ended");
         Ok(flow)
     }
 }
@@ -81,10 +73,7 @@ mod tests {
         assert_eq!(flow.unwrap(), Flow::Continue);
         assert_eq!(
             sink.events,
-            [
-                ("a".to_owned(), b"{\"x\": 1}".to_vec()),
-                ("b".to_owned(), b"2".to_vec())
-            ]
+            [("a".to_owned(), b"{\"x\": 1}".to_vec()), ("b".to_owned(), b"2".to_vec())]
         );
         assert_eq!((counters.events(), counters.malformed_lines()), (2, 1));
     }
@@ -92,10 +81,7 @@ mod tests {
     /// Live lines: a sink that has closed ends the feed.
     #[test]
     fn a_closed_sink_ends_the_feed() {
-        let mut sink = Kept {
-            stop_after: Some(1),
-            ..Kept::default()
-        };
+        let mut sink = Kept { stop_after: Some(1), ..Kept::default() };
         let counters = FeedCounters::default();
         let flow = ReaderFeed::new(INPUT, "test").run(&mut sink, &Switch::started(), &counters);
         assert_eq!(flow.unwrap(), Flow::Stop);

@@ -72,12 +72,7 @@ impl Replay {
     /// Replays `recording` at `speed`.
     #[must_use]
     pub fn new(recording: Recording, speed: Speed, repeat: Repeat) -> Self {
-        Self {
-            recording,
-            speed,
-            repeat,
-            line_bytes_max: LINE_BYTES_MAX_DEFAULT,
-        }
+        Self { recording, speed, repeat, line_bytes_max: LINE_BYTES_MAX_DEFAULT }
     }
 
     /// Sets the longest line in bytes; [`LINE_BYTES_MAX_DEFAULT`] if not set.
@@ -92,12 +87,8 @@ impl Replay {
     ///
     /// A held switch is waited for with the first events already read.
     pub fn run(self, sink: &mut impl Sink, switch: &Switch, counters: &FeedCounters) -> Replayed {
-        let mut total = Replayed {
-            events: 0,
-            malformed: 0,
-            elapsed: Duration::ZERO,
-            end: ReplayEnd::Finished,
-        };
+        let mut total =
+            Replayed { events: 0, malformed: 0, elapsed: Duration::ZERO, end: ReplayEnd::Finished };
         let mut started = Instant::now();
         loop {
             let pass = self.pass(sink, switch, counters);
@@ -150,12 +141,7 @@ impl Replay {
                 (Flow::Continue, Damaged::Yes) => ReplayEnd::Damaged,
                 (Flow::Continue, Damaged::No) => ReplayEnd::Finished,
             };
-            Pass {
-                started: publisher.started,
-                events: publisher.events,
-                malformed,
-                end,
-            }
+            Pass { started: publisher.started, events: publisher.events, malformed, end }
         })
     }
 
@@ -259,11 +245,7 @@ struct Timeline {
 
 impl Timeline {
     fn new(speed: Speed) -> Self {
-        Self {
-            speed,
-            first_ns: None,
-            latest: Duration::ZERO,
-        }
+        Self { speed, first_ns: None, latest: Duration::ZERO }
     }
 
     /// `None` when there is nothing to wait for: at full speed, for an event without a time
@@ -321,11 +303,7 @@ impl Chunk {
             let payload = self.payloads.get(payload_start..span.payload_end);
             (stream_start, payload_start) = (span.stream_end, span.payload_end);
             // Both ends were written by `push`, at the ends of whole texts.
-            (
-                span.received_ns,
-                stream.unwrap_or_default(),
-                payload.unwrap_or_default(),
-            )
+            (span.received_ns, stream.unwrap_or_default(), payload.unwrap_or_default())
         })
     }
 }
@@ -370,10 +348,7 @@ mod tests {
             if index % 50 == 0 {
                 text.push_str("garbage\n\n1 {\"lastUpdateId\":1,\"bids\":[],\"asks\":[]}\n");
             }
-            let line = format!(
-                r#"{} {{"stream":"{stream}","data":{payload}}}"#,
-                1000 + index
-            );
+            let line = format!(r#"{} {{"stream":"{stream}","data":{payload}}}"#, 1000 + index);
             text.push_str(&line);
             text.push('\n');
             events.push((stream, payload.into_bytes()));
@@ -429,10 +404,7 @@ mod tests {
         let file = TempFile::new("loop", &text);
         let mut looping = replay(&file, "max");
         looping.repeat = Repeat::Forever;
-        let mut sink = Kept {
-            stop_after: Some(8),
-            ..Kept::default()
-        };
+        let mut sink = Kept { stop_after: Some(8), ..Kept::default() };
         let replayed = looping.run(&mut sink, &Switch::started(), &FeedCounters::default());
         assert_eq!(replayed.end, ReplayEnd::Stopped);
         assert_eq!(sink.events.len(), 8);

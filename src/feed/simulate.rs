@@ -67,13 +67,7 @@ impl Simulator {
             .zip(0..)
             .map(|(spec, index)| Market::new(spec, seed, index, start_ms, rate))
             .collect();
-        Self {
-            start_ms,
-            steps: 0,
-            markets,
-            tickers: Vec::new(),
-            mini_tickers: Vec::new(),
-        }
+        Self { start_ms, steps: 0, markets, tickers: Vec::new(), mini_tickers: Vec::new() }
     }
 
     /// The names of all streams that are fed.
@@ -83,10 +77,7 @@ impl Simulator {
         } else {
             ["!miniTicker@arr", "!ticker@arr"].as_slice()
         };
-        self.markets
-            .iter()
-            .flat_map(Market::streams)
-            .chain(arrays.iter().copied())
+        self.markets.iter().flat_map(Market::streams).chain(arrays.iter().copied())
     }
 
     /// The time reached, in milliseconds since the epoch.

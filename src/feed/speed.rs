@@ -18,9 +18,7 @@ pub struct Factor {
 
 impl Factor {
     /// One: the speed, or the amount, that things have by themselves.
-    pub const ONE: Self = Self {
-        millionths: MILLIONTHS,
-    };
+    pub const ONE: Self = Self { millionths: MILLIONTHS };
 
     /// The factor in millionths, never zero.
     #[must_use]
@@ -156,16 +154,9 @@ mod tests {
     #[test]
     fn a_factor_shortens_or_stretches_time() {
         let shorten = |factor: &str, ns| {
-            factor
-                .parse::<Factor>()
-                .unwrap()
-                .shorten(Duration::from_nanos(ns))
-                .as_nanos()
+            factor.parse::<Factor>().unwrap().shorten(Duration::from_nanos(ns)).as_nanos()
         };
-        assert_eq!(
-            shorten("1", 1_723_161_254_024_619_568),
-            1_723_161_254_024_619_568
-        );
+        assert_eq!(shorten("1", 1_723_161_254_024_619_568), 1_723_161_254_024_619_568);
         assert_eq!(shorten("10", 1005), 100);
         assert_eq!(shorten("0.5", 3), 6);
         assert_eq!(shorten("0.000001", u64::MAX), u128::from(u64::MAX));

@@ -97,11 +97,7 @@ impl Switch {
             .changed
             .wait_while(self.phase(), |phase| *phase == Phase::Held)
             .unwrap_or_else(PoisonError::into_inner);
-        if *phase == Phase::Stopped {
-            Flow::Stop
-        } else {
-            Flow::Continue
-        }
+        if *phase == Phase::Stopped { Flow::Stop } else { Flow::Continue }
     }
 
     /// Sleeps until `deadline`, or until the stop if that comes first.
@@ -116,12 +112,8 @@ impl Switch {
             if left.is_zero() {
                 return Flow::Continue;
             }
-            phase = self
-                .0
-                .changed
-                .wait_timeout(phase, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            phase =
+                self.0.changed.wait_timeout(phase, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 

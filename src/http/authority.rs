@@ -45,10 +45,7 @@ fn parse_port(digits: &str) -> Option<Option<u16>> {
 }
 
 fn is_host(host: &str) -> bool {
-    match host
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-    {
+    match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         Some(address) => address.parse::<Ipv6Addr>().is_ok(),
         None => !host.is_empty() && host.bytes().all(is_name_byte),
     }
@@ -75,11 +72,7 @@ mod tests {
             ("[2001:db8::7]:443", "[2001:db8::7]", Some(443)),
         ];
         for (text, host, port) in table {
-            assert_eq!(
-                Authority::parse(text),
-                Some(Authority { host, port }),
-                "{text}"
-            );
+            assert_eq!(Authority::parse(text), Some(Authority { host, port }), "{text}");
         }
     }
 

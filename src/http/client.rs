@@ -94,9 +94,7 @@ impl ClientHandshake {
     ///
     /// When the name or the value is not well-formed, or the handshake writes that field itself.
     pub fn field(mut self, name: &str, value: &str) -> Result<Self, ClientError> {
-        self.fields
-            .try_push(name, value, RESERVED)
-            .map_err(ClientError::Field)?;
+        self.fields.try_push(name, value, RESERVED).map_err(ClientError::Field)?;
         Ok(self)
     }
 
@@ -181,9 +179,7 @@ impl ClientHandshake {
         if answer.headers("sec-websocket-protocol").next().is_none() {
             return Ok(None);
         }
-        let name = answer
-            .only("sec-websocket-protocol")
-            .and_then(|name| str::from_utf8(name).ok());
+        let name = answer.only("sec-websocket-protocol").and_then(|name| str::from_utf8(name).ok());
         match name {
             Some(name) if self.subprotocols.iter().any(|own| own == name) => Ok(Some(name)),
             _ => Err(HandshakeFailure::Subprotocol),
@@ -202,9 +198,7 @@ pub struct Answer<'b> {
 
 impl<'b> Answer<'b> {
     fn parse(bytes: &'b [u8], extent: Extent) -> Result<Self, HandshakeFailure> {
-        let head = bytes
-            .get(extent.start..extent.end)
-            .ok_or(HeadError::Disputed)?;
+        let head = bytes.get(extent.start..extent.end).ok_or(HeadError::Disputed)?;
         // As many as were seen to arrive: `HeadLimits::fields_max` at most.
         let mut fields = vec![httparse::EMPTY_HEADER; extent.fields];
         let mut parsed = httparse::Response::new(&mut fields);
@@ -217,12 +211,7 @@ impl<'b> Answer<'b> {
         if minor == 0 {
             return Err(HandshakeFailure::Http10);
         }
-        Ok(Self {
-            code,
-            subprotocol: None,
-            fields,
-            head_len: extent.end,
-        })
+        Ok(Self { code, subprotocol: None, fields, head_len: extent.end })
     }
 
     /// The subprotocol that the server has selected: one of those offered.
@@ -268,21 +257,14 @@ mod tests {
     fn handshake() -> ClientHandshake {
         let url = "ws://server.example.com/chat".parse().unwrap();
         let handshake = ClientHandshake::new(&url, *b"the sample nonce");
-        handshake
-            .subprotocol("chat")
-            .unwrap()
-            .subprotocol("superchat")
-            .unwrap()
+        handshake.subprotocol("chat").unwrap().subprotocol("superchat").unwrap()
     }
 
     /// §1.3: the example request, field by field.
     #[test]
     fn the_request_is_the_rfc_s_example() {
         let mut out = Vec::new();
-        handshake()
-            .field("Origin", "http://example.com")
-            .unwrap()
-            .encode(&mut out);
+        handshake().field("Origin", "http://example.com").unwrap().encode(&mut out);
         assert_eq!(
             str::from_utf8(&out).unwrap(),
             "GET /chat HTTP/1.1\r\nHost: server.example.com\r\nUpgrade: websocket\r\n\
@@ -299,22 +281,15 @@ mod tests {
         let invalid = ClientError::SubprotocolInvalid;
         assert_eq!(error(handshake().subprotocol("a,b")), invalid);
         assert_eq!(error(handshake().subprotocol("")), invalid);
-        assert_eq!(
-            error(handshake().subprotocol("chat")),
-            ClientError::SubprotocolRepeated
-        );
+        assert_eq!(error(handshake().subprotocol("chat")), ClientError::SubprotocolRepeated);
         let reserved = ClientError::Field(FieldError::Reserved);
         assert_eq!(error(handshake().field("Sec-WebSocket-Key", "x")), reserved);
         assert_eq!(error(handshake().field("host", "x")), reserved);
         let split = ClientError::Field(FieldError::Value);
         assert_eq!(error(handshake().field("Origin", "a\r\nb: c")), split);
-        let full = (2..SUBPROTOCOLS_MAX).fold(handshake(), |handshake, n| {
-            handshake.subprotocol(&format!("p{n}")).unwrap()
-        });
-        assert_eq!(
-            error(full.subprotocol("more")),
-            ClientError::TooManySubprotocols
-        );
+        let full = (2..SUBPROTOCOLS_MAX)
+            .fold(handshake(), |handshake, n| handshake.subprotocol(&format!("p{n}")).unwrap());
+        assert_eq!(error(full.subprotocol("more")), ClientError::TooManySubprotocols);
     }
 
     /// §4.1: the accepted answer, byte by byte; frames may follow it at once.
@@ -324,15 +299,9 @@ mod tests {
         let bytes = [head.as_bytes(), b"\x81\x00"].concat();
         let mut handshake = handshake();
         for len in 0..head.len() {
-            assert_eq!(
-                handshake.try_parse(&bytes[..len], &HeadLimits::default()),
-                Ok(None)
-            );
+            assert_eq!(handshake.try_parse(&bytes[..len], &HeadLimits::default()), Ok(None));
         }
-        let answer = handshake
-            .try_parse(&bytes, &HeadLimits::default())
-            .unwrap()
-            .unwrap();
+        let answer = handshake.try_parse(&bytes, &HeadLimits::default()).unwrap().unwrap();
         assert_eq!(answer.head_len(), head.len());
         assert_eq!(answer.subprotocol(), Some("superchat"));
         assert_eq!(answer.headers("upgrade").next(), Some(&b"WebSocket"[..]));
@@ -386,14 +355,8 @@ mod tests {
             panic!("not a handshake")
         };
         let name = server.select(&["superchat"]).unwrap();
-        Switching::new(&server)
-            .subprotocol(name)
-            .unwrap()
-            .encode(&mut response);
-        let answer = client
-            .try_parse(&response, &HeadLimits::default())
-            .unwrap()
-            .unwrap();
+        Switching::new(&server).subprotocol(name).unwrap().encode(&mut response);
+        let answer = client.try_parse(&response, &HeadLimits::default()).unwrap().unwrap();
         assert_eq!(answer.subprotocol(), Some("superchat"));
     }
 

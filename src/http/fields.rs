@@ -65,13 +65,8 @@ impl FieldLines {
 }
 
 fn is_reserved(name: &str, reserved: &str) -> bool {
-    let compared = if reserved.ends_with('-') {
-        reserved.len()
-    } else {
-        name.len()
-    };
-    name.get(..compared)
-        .is_some_and(|start| start.eq_ignore_ascii_case(reserved))
+    let compared = if reserved.ends_with('-') { reserved.len() } else { name.len() };
+    name.get(..compared).is_some_and(|start| start.eq_ignore_ascii_case(reserved))
 }
 
 /// Writes one line whose parts are known to be valid.
@@ -117,11 +112,7 @@ mod tests {
         ];
         let mut lines = FieldLines::default();
         for (name, value, error) in table {
-            assert_eq!(
-                lines.try_push(name, value, RESERVED),
-                Err(error),
-                "{name:?}: {value:?}"
-            );
+            assert_eq!(lines.try_push(name, value, RESERVED), Err(error), "{name:?}: {value:?}");
         }
         assert!(lines.as_bytes().is_empty());
         assert_eq!(lines.try_push("Connection-Id", "7", RESERVED), Ok(()));

@@ -31,11 +31,7 @@ pub struct HeadLimits {
 
 impl Default for HeadLimits {
     fn default() -> Self {
-        Self {
-            head_bytes_max: 16 * 1024,
-            target_bytes_max: 8 * 1024,
-            fields_max: 100,
-        }
+        Self { head_bytes_max: 16 * 1024, target_bytes_max: 8 * 1024, fields_max: 100 }
     }
 }
 
@@ -104,15 +100,7 @@ impl HeadScanner {
     }
 
     fn new(start_line: StartLine, state: State) -> Self {
-        Self {
-            state,
-            start_line,
-            scanned: 0,
-            empty_lines: 0,
-            start: 0,
-            target: 0,
-            fields: 0,
-        }
+        Self { state, start_line, scanned: 0, empty_lines: 0, start: 0, target: 0, fields: 0 }
     }
 
     /// Looks at what is new in `bytes`, which are all bytes received so far.
@@ -123,10 +111,7 @@ impl HeadScanner {
         bytes: &[u8],
         limits: &HeadLimits,
     ) -> Result<Option<Extent>, HeadError> {
-        assert!(
-            bytes.len() >= self.scanned,
-            "bytes already scanned must be passed again"
-        );
+        assert!(bytes.len() >= self.scanned, "bytes already scanned must be passed again");
         for &byte in bytes.iter().skip(self.scanned) {
             if matches!(self.state, State::Done | State::Failed(_)) {
                 break;
@@ -140,11 +125,9 @@ impl HeadScanner {
             }
         }
         match self.state {
-            State::Done => Ok(Some(Extent {
-                start: self.start,
-                end: self.scanned,
-                fields: self.fields,
-            })),
+            State::Done => {
+                Ok(Some(Extent { start: self.start, end: self.scanned, fields: self.fields }))
+            }
             State::Failed(error) => Err(error),
             _ => Ok(None),
         }
@@ -241,11 +224,7 @@ impl HeadScanner {
                 };
             }
         };
-        if byte == expected {
-            Ok(State::Version(seen + 1))
-        } else {
-            Err(HeadError::VersionInvalid)
-        }
+        if byte == expected { Ok(State::Version(seen + 1)) } else { Err(HeadError::VersionInvalid) }
     }
 
     fn line_start(&mut self, byte: u8, limits: &HeadLimits) -> Result<State, HeadError> {
@@ -302,11 +281,7 @@ fn status_code(byte: u8, digits: u8) -> Result<State, HeadError> {
 }
 
 fn expect_lf(byte: u8, next: State) -> Result<State, HeadError> {
-    if byte == b'\n' {
-        Ok(next)
-    } else {
-        Err(HeadError::BareCr)
-    }
+    if byte == b'\n' { Ok(next) } else { Err(HeadError::BareCr) }
 }
 
 #[cfg(test)]
@@ -325,24 +300,10 @@ mod tests {
     #[test]
     fn the_extent_of_a_head_excludes_what_follows() {
         let bytes = b"\r\nGET / HTTP/1.1\r\nHost: a\r\nX:\r\n\r\n\x81\x00\n\n";
-        assert_eq!(
-            scan_request(bytes),
-            Ok(Some(Extent {
-                start: 2,
-                end: 33,
-                fields: 2
-            }))
-        );
+        assert_eq!(scan_request(bytes), Ok(Some(Extent { start: 2, end: 33, fields: 2 })));
         assert_eq!(scan_request(&bytes[..32]), Ok(None));
         let bytes = b"HTTP/1.1 101 \r\nA: b\r\n\r\n\x81\x00";
-        assert_eq!(
-            scan_response(bytes),
-            Ok(Some(Extent {
-                start: 0,
-                end: 23,
-                fields: 1
-            }))
-        );
+        assert_eq!(scan_response(bytes), Ok(Some(Extent { start: 0, end: 23, fields: 1 })));
     }
 
     /// RFC 9112 §2.2 to §5.2: every flaw is reported at the very byte that makes it one.
@@ -359,11 +320,7 @@ mod tests {
             ("GE", "(", HeadError::MethodInvalid),
             ("GET", "\n", HeadError::BareLf),
             ("GET", "\r", HeadError::MethodInvalid),
-            (
-                "ABCDEFGHIJKLMNOPQRSTUVWXYZ-ABCDE",
-                "F",
-                HeadError::MethodTooLong,
-            ),
+            ("ABCDEFGHIJKLMNOPQRSTUVWXYZ-ABCDE", "F", HeadError::MethodTooLong),
             ("GET ", " ", HeadError::TargetInvalid),
             ("GET ", "\r", HeadError::TargetInvalid),
             ("GET /", "\r", HeadError::VersionInvalid),
@@ -389,11 +346,7 @@ mod tests {
             ("GET / HTTP/1.1\r\nA", "\r", HeadError::FieldNameInvalid),
             ("GET / HTTP/1.1\r\nA", "\n", HeadError::BareLf),
             ("GET / HTTP/1.1\r\nA: ", "\0", HeadError::FieldValueInvalid),
-            (
-                "GET / HTTP/1.1\r\nA: ",
-                "\x7f",
-                HeadError::FieldValueInvalid,
-            ),
+            ("GET / HTTP/1.1\r\nA: ", "\x7f", HeadError::FieldValueInvalid),
             ("GET / HTTP/1.1\r\nA: b", "\n", HeadError::BareLf),
             ("GET / HTTP/1.1\r\nA: b\r", "c", HeadError::BareCr),
             (field, " ", HeadError::FoldedLine),
@@ -411,15 +364,7 @@ mod tests {
     #[test]
     fn a_status_line_is_checked_like_a_request_line() {
         let table = [
-            (
-                "HTTP/1.1 101\r\n\r",
-                "\n",
-                Ok(Some(Extent {
-                    start: 0,
-                    end: 16,
-                    fields: 0,
-                })),
-            ),
+            ("HTTP/1.1 101\r\n\r", "\n", Ok(Some(Extent { start: 0, end: 16, fields: 0 }))),
             ("", "\r", Err(HeadError::VersionInvalid)),
             ("HTTP/", "3", Err(HeadError::VersionUnsupported)),
             ("HTTP/1.1", "\r", Err(HeadError::VersionInvalid)),
@@ -440,53 +385,25 @@ mod tests {
     #[test]
     fn each_limit_is_exact() {
         let head = b"GET /abc HTTP/1.1\r\nA: b\r\nC: d\r\n\r\n";
-        let exact = HeadLimits {
-            head_bytes_max: head.len(),
-            target_bytes_max: 4,
-            fields_max: 2,
-        };
+        let exact = HeadLimits { head_bytes_max: head.len(), target_bytes_max: 4, fields_max: 2 };
         let scan = |limits| HeadScanner::request().scan(head, &limits);
         assert!(matches!(scan(exact), Ok(Some(_))));
         let head_bytes_max = head.len() - 1;
+        assert_eq!(scan(HeadLimits { head_bytes_max, ..exact }), Err(HeadError::HeadTooLarge));
         assert_eq!(
-            scan(HeadLimits {
-                head_bytes_max,
-                ..exact
-            }),
-            Err(HeadError::HeadTooLarge)
-        );
-        assert_eq!(
-            scan(HeadLimits {
-                target_bytes_max: 3,
-                ..exact
-            }),
+            scan(HeadLimits { target_bytes_max: 3, ..exact }),
             Err(HeadError::TargetTooLong)
         );
-        assert_eq!(
-            scan(HeadLimits {
-                fields_max: 1,
-                ..exact
-            }),
-            Err(HeadError::TooManyFields)
-        );
+        assert_eq!(scan(HeadLimits { fields_max: 1, ..exact }), Err(HeadError::TooManyFields));
     }
 
     /// RFC 6585 §5: a full buffer without an end is answered, not waited on.
     #[test]
     fn an_unfinished_head_of_the_largest_size_is_refused_at_once() {
-        let limits = HeadLimits {
-            head_bytes_max: 10,
-            ..HeadLimits::default()
-        };
+        let limits = HeadLimits { head_bytes_max: 10, ..HeadLimits::default() };
         let mut scanner = HeadScanner::request();
         assert_eq!(scanner.scan(b"GET / HTT", &limits), Ok(None));
-        assert_eq!(
-            scanner.scan(b"GET / HTTP", &limits),
-            Err(HeadError::HeadTooLarge)
-        );
-        assert_eq!(
-            scanner.scan(b"GET / HTTP/1.1", &limits),
-            Err(HeadError::HeadTooLarge)
-        );
+        assert_eq!(scanner.scan(b"GET / HTTP", &limits), Err(HeadError::HeadTooLarge));
+        assert_eq!(scanner.scan(b"GET / HTTP/1.1", &limits), Err(HeadError::HeadTooLarge));
     }
 }

@@ -17,23 +17,16 @@ const ACCEPT_GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 /// assert_eq!(&accept, b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
 /// ```
 pub fn accept_key(key: &[u8]) -> [u8; 28] {
-    let digest = Sha1::new()
-        .chain_update(key)
-        .chain_update(ACCEPT_GUID)
-        .finalize();
+    let digest = Sha1::new().chain_update(key).chain_update(ACCEPT_GUID).finalize();
     let mut accept = [0; 28];
-    STANDARD
-        .encode_slice(digest, &mut accept)
-        .expect("20 bytes are 28 in base64");
+    STANDARD.encode_slice(digest, &mut accept).expect("20 bytes are 28 in base64");
     accept
 }
 
 /// §4.1, 7: the nonce "base64-encoded", as Sec-WebSocket-Key carries it.
 pub(super) fn encode(nonce: [u8; 16]) -> [u8; 24] {
     let mut key = [0; 24];
-    STANDARD
-        .encode_slice(nonce, &mut key)
-        .expect("16 bytes are 24 in base64");
+    STANDARD.encode_slice(nonce, &mut key).expect("16 bytes are 24 in base64");
     key
 }
 

@@ -43,9 +43,7 @@ pub fn check_response(bytes: &[u8], cuts: impl Iterator<Item = usize>) {
     let mut at_once = ClientHandshake::new(&url, [0; 16]);
     let mut in_pieces = at_once.clone();
     let expected = at_once.try_parse(bytes, &limits);
-    let outcome = first_outcome(bytes, cuts, |received| {
-        in_pieces.try_parse(received, &limits)
-    });
+    let outcome = first_outcome(bytes, cuts, |received| in_pieces.try_parse(received, &limits));
     assert_eq!(outcome, expected);
 }
 
@@ -90,9 +88,7 @@ fn answer(outcome: &Result<Option<Request<'_>>, Rejection>) -> Vec<u8> {
 fn switch(handshake: &Handshake<'_>, out: &mut Vec<u8>) {
     let mut switching = Switching::new(handshake);
     if let Some(first) = handshake.subprotocols().next() {
-        switching = switching
-            .subprotocol(first)
-            .expect("an offered subprotocol");
+        switching = switching.subprotocol(first).expect("an offered subprotocol");
     }
     switching.encode(out);
 }

@@ -52,11 +52,7 @@ impl Origins {
     ///
     /// [`Rejection::OriginForbidden`]: 403 (RFC 6455 §4.2.2, 4).
     pub fn check(&self, origin: Option<&str>) -> Result<(), Rejection> {
-        if self.allow(origin) {
-            Ok(())
-        } else {
-            Err(Rejection::OriginForbidden)
-        }
+        if self.allow(origin) { Ok(()) } else { Err(Rejection::OriginForbidden) }
     }
 }
 
@@ -67,10 +63,7 @@ impl FromStr for Origins {
         if text.trim() == "*" {
             return Ok(Self::Any);
         }
-        text.split(',')
-            .map(|item| item.trim().parse())
-            .collect::<Result<_, _>>()
-            .map(Self::Listed)
+        text.split(',').map(|item| item.trim().parse()).collect::<Result<_, _>>().map(Self::Listed)
     }
 }
 
@@ -123,9 +116,7 @@ impl Host {
                 };
                 // The subdomain's own name must not be empty.
                 prefix_len > 0
-                    && host
-                        .get(prefix_len..)
-                        .is_some_and(|end| end.eq_ignore_ascii_case(suffix))
+                    && host.get(prefix_len..).is_some_and(|end| end.eq_ignore_ascii_case(suffix))
             }
         }
     }
@@ -149,11 +140,7 @@ impl FromStr for OriginPattern {
         if matches!(&host, Host::Exactly(name) | Host::EndingIn(name) if name.contains('*')) {
             return Err(OriginError::Wildcard);
         }
-        Ok(Self(Pattern::Site {
-            scheme: site.scheme.to_owned(),
-            host,
-            port: site.port(),
-        }))
+        Ok(Self(Pattern::Site { scheme: site.scheme.to_owned(), host, port: site.port() }))
     }
 }
 
@@ -178,9 +165,7 @@ impl Site<'_> {
 fn split_origin(text: &str) -> Result<Site<'_>, OriginError> {
     let (scheme, rest) = text.split_once("://").ok_or(OriginError::Scheme)?;
     let well_formed = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
-        && scheme
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+        && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
     if !well_formed {
         return Err(OriginError::Scheme);
     }
@@ -285,9 +270,7 @@ mod tests {
     /// RFC 6455 §4.2.2, 4: a page that is not welcome gets 403; `null` is welcome only by name.
     #[test]
     fn a_forbidden_origin_is_answered_403() {
-        let rejection = origins("https://example.com")
-            .check(Some("null"))
-            .unwrap_err();
+        let rejection = origins("https://example.com").check(Some("null")).unwrap_err();
         assert_eq!(rejection, Rejection::OriginForbidden);
         assert_eq!(rejection.status().code(), 403);
         assert!(origins("https://example.com, null").allow(Some("null")));

@@ -19,9 +19,7 @@ pub struct HeadParser {
 impl HeadParser {
     /// A parser at the beginning of a request.
     pub fn new() -> Self {
-        Self {
-            scanner: HeadScanner::request(),
-        }
+        Self { scanner: HeadScanner::request() }
     }
 
     /// Reads on in `bytes`: all that was received so far, from the request's first byte.
@@ -79,9 +77,7 @@ pub struct Request<'b> {
 
 impl<'b> Request<'b> {
     fn parse(bytes: &'b [u8], extent: Extent) -> Result<Self, Rejection> {
-        let head = bytes
-            .get(extent.start..extent.end)
-            .ok_or(HeadError::Disputed)?;
+        let head = bytes.get(extent.start..extent.end).ok_or(HeadError::Disputed)?;
         // As many as were seen to arrive: `HeadLimits::fields_max` at most.
         let mut fields = vec![httparse::EMPTY_HEADER; extent.fields];
         let mut parsed = httparse::Request::new(&mut fields);
@@ -93,11 +89,7 @@ impl<'b> Request<'b> {
         else {
             return Err(HeadError::Disputed.into());
         };
-        let version = if minor == 0 {
-            Version::Http10
-        } else {
-            Version::Http11
-        };
+        let version = if minor == 0 { Version::Http10 } else { Version::Http11 };
         let (authority, path_and_query) = split_target(target)?;
         let (path, query) = match path_and_query.split_once('?') {
             Some((path, query)) => (path, Some(query)),
@@ -193,10 +185,7 @@ fn split_target(target: &str) -> Result<(Option<&str>, &str), Rejection> {
     let (scheme, rest) = target.split_once("://").ok_or(Rejection::TargetForm)?;
     // RFC 9112 §3.2.2: "a server MUST accept the absolute-form in requests". RFC 6455 §4.1 has
     // clients write an http or https URI there; some write the ws one.
-    if !["http", "https", "ws", "wss"]
-        .iter()
-        .any(|known| scheme.eq_ignore_ascii_case(known))
-    {
+    if !["http", "https", "ws", "wss"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
         return Err(Rejection::TargetForm);
     }
     let end = rest.find(['/', '?']).unwrap_or(rest.len());
@@ -305,11 +294,7 @@ mod tests {
         for (target, host, path, query) in table {
             let text = format!("GET {target} HTTP/1.1\r\nHost: other.example\r\n\r\n");
             let request = parsed(&text);
-            assert_eq!(
-                (request.host(), request.path()),
-                (Some(host), path),
-                "{target}"
-            );
+            assert_eq!((request.host(), request.path()), (Some(host), path), "{target}");
             assert_eq!((request.query(), request.target()), (query, target));
         }
     }

@@ -12,23 +12,12 @@ use std::borrow::Cow;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Fields that [`Response`] writes by itself, or that would contradict what it writes.
-const RESPONSE_RESERVED: &[&str] = &[
-    "connection",
-    "content-length",
-    "content-type",
-    "date",
-    "transfer-encoding",
-    "upgrade",
-];
+const RESPONSE_RESERVED: &[&str] =
+    &["connection", "content-length", "content-type", "date", "transfer-encoding", "upgrade"];
 
 /// Fields that [`Switching`] writes by itself, or that have no place in a 101.
-const SWITCHING_RESERVED: &[&str] = &[
-    "connection",
-    "content-length",
-    "sec-websocket-",
-    "transfer-encoding",
-    "upgrade",
-];
+const SWITCHING_RESERVED: &[&str] =
+    &["connection", "content-length", "sec-websocket-", "transfer-encoding", "upgrade"];
 
 /// 10000-01-01T00:00:00Z in seconds: the four digits of a date's year end before it.
 const DATE_SECS_END: u64 = 253_402_300_800;
@@ -92,11 +81,7 @@ impl Response {
             Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
             Cow::Owned(text) => Cow::Owned(text.into_bytes()),
         };
-        Self {
-            content_type: Some(Cow::Borrowed(content_type)),
-            content,
-            ..Self::new(status)
-        }
+        Self { content_type: Some(Cow::Borrowed(content_type)), content, ..Self::new(status) }
     }
 
     /// Sets content of any media type (RFC 9110 §8.3), in place of what there was.
@@ -186,10 +171,7 @@ impl From<Rejection> for Response {
             _ => None,
         };
         if let Some((name, value)) = field {
-            response
-                .fields
-                .try_push(name, value, &[])
-                .expect("a literal field is well-formed");
+            response.fields.try_push(name, value, &[]).expect("a literal field is well-formed");
         }
         response
     }
@@ -206,11 +188,7 @@ pub struct Switching<'h> {
 impl<'h> Switching<'h> {
     /// Accepts `handshake`, without a subprotocol.
     pub fn new(handshake: &'h Handshake<'h>) -> Self {
-        Self {
-            handshake,
-            subprotocol: None,
-            fields: FieldLines::default(),
-        }
+        Self { handshake, subprotocol: None, fields: FieldLines::default() }
     }
 
     /// Names the subprotocol that will be spoken: see [`Handshake::select`].
@@ -221,10 +199,7 @@ impl<'h> Switching<'h> {
     pub fn subprotocol(mut self, name: &str) -> Result<Self, FieldError> {
         // §4.2.2, 4: "The value chosen MUST be derived from the client's handshake, specifically
         // by selecting one of the values".
-        let offered = self
-            .handshake
-            .subprotocols()
-            .find(|offered| *offered == name);
+        let offered = self.handshake.subprotocols().find(|offered| *offered == name);
         self.subprotocol = Some(offered.ok_or(FieldError::NotOffered)?);
         Ok(self)
     }
@@ -314,17 +289,11 @@ mod tests {
         let answer = switched("Sec-WebSocket-Protocol: chat\r\n", |switching| {
             let other = switching.clone().subprotocol("Chat").unwrap_err();
             assert_eq!(other, FieldError::NotOffered);
-            let accept = switching
-                .clone()
-                .field("sec-websocket-accept", "x")
-                .unwrap_err();
+            let accept = switching.clone().field("sec-websocket-accept", "x").unwrap_err();
             assert_eq!(accept, FieldError::Reserved);
             switching.field("Set-Cookie", "a=b").unwrap()
         });
-        assert!(
-            answer.ends_with("xOo=\r\nSet-Cookie: a=b\r\n\r\n"),
-            "{answer}"
-        );
+        assert!(answer.ends_with("xOo=\r\nSet-Cookie: a=b\r\n\r\n"), "{answer}");
     }
 
     /// RFC 9110 §6.6.1, §8.6: a final answer has a date, a length, and says it is the last.
@@ -332,11 +301,7 @@ mod tests {
     fn a_plain_answer_is_complete() {
         let date = UNIX_EPOCH + Duration::from_secs(784_111_777);
         assert_eq!(
-            encoded(
-                &Response::text(Status::NOT_FOUND, "no\n"),
-                "GET",
-                Some(date)
-            ),
+            encoded(&Response::text(Status::NOT_FOUND, "no\n"), "GET", Some(date)),
             "HTTP/1.1 404 Not Found\r\nConnection: close\r\n\
              Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
              Content-Type: text/plain; charset=utf-8\r\nContent-Length: 3\r\n\r\nno\n"
@@ -365,20 +330,15 @@ mod tests {
     /// RFC 9110 §5.6.7: a date has a year of four digits; a wrong clock costs the Date field only.
     #[test]
     fn a_time_outside_of_what_a_date_can_tell_is_left_out() {
-        let times = [
-            UNIX_EPOCH - Duration::from_secs(1),
-            UNIX_EPOCH + Duration::from_secs(DATE_SECS_END),
-        ];
+        let times =
+            [UNIX_EPOCH - Duration::from_secs(1), UNIX_EPOCH + Duration::from_secs(DATE_SECS_END)];
         for time in times {
             let answer = encoded(&Response::new(Status::OK), "GET", Some(time));
             assert!(!answer.contains("Date"), "{answer}");
         }
         let last = UNIX_EPOCH + Duration::from_secs(DATE_SECS_END - 1);
         let answer = encoded(&Response::new(Status::OK), "GET", Some(last));
-        assert!(
-            answer.contains("Date: Fri, 31 Dec 9999 23:59:59 GMT\r\n"),
-            "{answer}"
-        );
+        assert!(answer.contains("Date: Fri, 31 Dec 9999 23:59:59 GMT\r\n"), "{answer}");
     }
 
     /// RFC 9112 §11.1: what a caller passes on cannot split the answer.
@@ -390,11 +350,7 @@ mod tests {
         let injected = response.clone().content("text/html\r\nX: y", &b"x"[..]);
         assert_eq!(injected, Err(FieldError::Value));
         for name in RESPONSE_RESERVED {
-            assert_eq!(
-                response.clone().field(name, "x"),
-                Err(FieldError::Reserved),
-                "{name}"
-            );
+            assert_eq!(response.clone().field(name, "x"), Err(FieldError::Reserved), "{name}");
         }
         let page = response.content("text/html", &b"<p>"[..]).unwrap();
         assert!(encoded(&page, "GET", None).contains("Content-Type: text/html\r\n"));
@@ -404,31 +360,11 @@ mod tests {
     #[test]
     fn a_rejection_says_what_was_wrong_and_what_would_do() {
         let table = [
-            (
-                Rejection::KeyMissing,
-                "Connection: close\r\n",
-                "HTTP/1.1 400 Bad Request\r\n",
-            ),
-            (
-                Rejection::MethodNotServed,
-                "Allow: GET, HEAD\r\n",
-                "HTTP/1.1 405 ",
-            ),
-            (
-                Rejection::HandshakeMethod,
-                "Allow: GET\r\n",
-                "HTTP/1.1 405 ",
-            ),
-            (
-                Rejection::VersionUnsupported,
-                "Sec-WebSocket-Version: 13\r\n",
-                "HTTP/1.1 426 ",
-            ),
-            (
-                Rejection::UpgradeRequired,
-                "Sec-WebSocket-Version: 13\r\n",
-                "HTTP/1.1 426 ",
-            ),
+            (Rejection::KeyMissing, "Connection: close\r\n", "HTTP/1.1 400 Bad Request\r\n"),
+            (Rejection::MethodNotServed, "Allow: GET, HEAD\r\n", "HTTP/1.1 405 "),
+            (Rejection::HandshakeMethod, "Allow: GET\r\n", "HTTP/1.1 405 "),
+            (Rejection::VersionUnsupported, "Sec-WebSocket-Version: 13\r\n", "HTTP/1.1 426 "),
+            (Rejection::UpgradeRequired, "Sec-WebSocket-Version: 13\r\n", "HTTP/1.1 426 "),
             (
                 Rejection::UpgradeRequired,
                 "Connection: Upgrade, close\r\nUpgrade: websocket\r\n",

@@ -59,11 +59,7 @@ statuses! {
 impl Status {
     /// A status of any final code; `None` outside 200..=599.
     pub const fn new(code: u16) -> Option<Self> {
-        if matches!(code, 200..=599) {
-            Some(Self(code))
-        } else {
-            None
-        }
+        if matches!(code, 200..=599) { Some(Self(code)) } else { None }
     }
 
     /// The three digits as a number.

@@ -28,9 +28,7 @@ pub(super) fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// Whether `token`, in any case, is an element of the lists in these field values.
 pub(super) fn lists_token<'v>(values: impl Iterator<Item = &'v [u8]>, token: &str) -> bool {
-    values
-        .flat_map(elements)
-        .any(|element| element.eq_ignore_ascii_case(token.as_bytes()))
+    values.flat_map(elements).any(|element| element.eq_ignore_ascii_case(token.as_bytes()))
 }
 
 #[cfg(test)]
@@ -42,11 +40,7 @@ mod tests {
     fn a_token_is_made_of_tchars_only() {
         for byte in 0..=u8::MAX {
             let delimiter = b"\"(),/:;<=>?@[\\]{}".contains(&byte);
-            assert_eq!(
-                is_tchar(byte),
-                byte.is_ascii_graphic() && !delimiter,
-                "{byte:#04x}"
-            );
+            assert_eq!(is_tchar(byte), byte.is_ascii_graphic() && !delimiter, "{byte:#04x}");
         }
         assert!(is_token(b"chat.v1"));
         assert!(!is_token(b""));
@@ -68,10 +62,7 @@ mod tests {
         let lines: [&[u8]; 2] = [b"keep-alive", b", x ,\tUPGRADE "];
         assert!(lists_token(lines.into_iter(), "upgrade"));
         assert!(!lists_token(lines.into_iter(), "grade"));
-        assert!(!lists_token(
-            [&b"keep-alive upgrade"[..]].into_iter(),
-            "upgrade"
-        ));
+        assert!(!lists_token([&b"keep-alive upgrade"[..]].into_iter(), "upgrade"));
         assert_eq!(elements(b"a,,b").count(), 3);
     }
 }

@@ -14,9 +14,7 @@ use super::token::{elements, is_token, lists_token};
 pub const SUBPROTOCOLS_MAX: usize = 32;
 
 /// The methods of RFC 9110 §9 and RFC 5789 that are not served.
-const OTHER_METHODS: [&str; 7] = [
-    "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH",
-];
+const OTHER_METHODS: [&str; 7] = ["POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
 
 /// What a request asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,10 +53,7 @@ pub fn classify<'b>(request: &Request<'b>) -> Result<Intent<'b>, Rejection> {
     check_version(request)?;
     let key = parse_key(request)?;
     let subprotocols = parse_subprotocols(request)?;
-    if !request
-        .headers("sec-websocket-extensions")
-        .all(is_extension_list)
-    {
+    if !request.headers("sec-websocket-extensions").all(is_extension_list) {
         return Err(Rejection::ExtensionsInvalid);
     }
     Ok(Intent::WebSocket(Handshake { key, subprotocols }))
@@ -92,10 +87,7 @@ impl<'b> Handshake<'b> {
     /// §4.2.2 leaves the choice to the server, so it is the server's order that counts. `None`
     /// means an answer without a subprotocol.
     pub fn select<'s>(&self, supported: &[&'s str]) -> Option<&'s str> {
-        supported
-            .iter()
-            .copied()
-            .find(|name| self.subprotocols.contains(name))
+        supported.iter().copied().find(|name| self.subprotocols.contains(name))
     }
 }
 
@@ -240,9 +232,7 @@ mod tests {
         for fields in table {
             let lines = format!("GET / HTTP/1.1\r\n{fields}{KEY}{VERSION}");
             with_request(&lines, |outcome| {
-                let Ok(Intent::WebSocket(handshake)) = outcome else {
-                    panic!("{outcome:?}")
-                };
+                let Ok(Intent::WebSocket(handshake)) = outcome else { panic!("{outcome:?}") };
                 assert_eq!(handshake.key(), b"dGhlIHNhbXBsZSBub25jZQ==");
                 assert_eq!(&handshake.accept(), b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
             });
@@ -262,9 +252,7 @@ mod tests {
             "GET / HTTP/1.1\r\nSec-WebSocket-Key: x\r\nConnection: Upgrade\r\n",
         ];
         for lines in table {
-            with_request(lines, |outcome| {
-                assert_eq!(outcome, Ok(Intent::Plain), "{lines}")
-            });
+            with_request(lines, |outcome| assert_eq!(outcome, Ok(Intent::Plain), "{lines}"));
         }
     }
 
@@ -303,9 +291,7 @@ mod tests {
     fn each_violation_has_its_answer() {
         for &(lines, rejection, code) in VIOLATIONS {
             let lines = lines.concat();
-            with_request(&lines, |outcome| {
-                assert_eq!(outcome, Err(rejection), "{lines}")
-            });
+            with_request(&lines, |outcome| assert_eq!(outcome, Err(rejection), "{lines}"));
             assert_eq!(rejection.status().code(), code, "{lines}");
         }
     }
@@ -324,17 +310,11 @@ mod tests {
             ("Sec-WebSocket-Version: 13, 8\r\n", R::VersionInvalid, 400),
             ("Sec-WebSocket-Version: +13\r\n", R::VersionInvalid, 400),
             ("Sec-WebSocket-Version:\r\n", R::VersionInvalid, 400),
-            (
-                "Sec-WebSocket-Version: 13\r\nsec-websocket-version: 13\r\n",
-                R::VersionRepeated,
-                400,
-            ),
+            ("Sec-WebSocket-Version: 13\r\nsec-websocket-version: 13\r\n", R::VersionRepeated, 400),
         ];
         for (field, rejection, code) in table {
             let lines = format!("GET / HTTP/1.1\r\n{UPGRADE}{KEY}{field}");
-            with_request(&lines, |outcome| {
-                assert_eq!(outcome, Err(rejection), "{field}")
-            });
+            with_request(&lines, |outcome| assert_eq!(outcome, Err(rejection), "{field}"));
             assert_eq!(rejection.status().code(), code, "{field}");
         }
     }
@@ -345,10 +325,7 @@ mod tests {
         let table = [
             ("", Rejection::KeyMissing),
             ("Sec-WebSocket-Key:\r\n", Rejection::KeyInvalid),
-            (
-                "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25j\r\n",
-                Rejection::KeyInvalid,
-            ),
+            ("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25j\r\n", Rejection::KeyInvalid),
             (
                 "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Key: x\r\n",
                 Rejection::KeyRepeated,
@@ -356,9 +333,7 @@ mod tests {
         ];
         for (field, rejection) in table {
             let lines = format!("GET / HTTP/1.1\r\n{UPGRADE}{VERSION}{field}");
-            with_request(&lines, |outcome| {
-                assert_eq!(outcome, Err(rejection), "{field}")
-            });
+            with_request(&lines, |outcome| assert_eq!(outcome, Err(rejection), "{field}"));
             assert_eq!(rejection.status().code(), 400, "{field}");
         }
     }
@@ -368,14 +343,8 @@ mod tests {
     fn subprotocols_are_offered_in_the_client_s_order() {
         assert_eq!(offered(""), Ok(vec![]));
         let fields = "Sec-WebSocket-Protocol: b, a\r\nSec-WebSocket-Protocol:c.v1\r\n";
-        assert_eq!(
-            offered(fields),
-            Ok(["b", "a", "c.v1"].map(str::to_owned).to_vec())
-        );
-        assert_eq!(
-            offered("Sec-WebSocket-Protocol: a, A\r\n").map(|names| names.len()),
-            Ok(2)
-        );
+        assert_eq!(offered(fields), Ok(["b", "a", "c.v1"].map(str::to_owned).to_vec()));
+        assert_eq!(offered("Sec-WebSocket-Protocol: a, A\r\n").map(|names| names.len()), Ok(2));
         let table = [
             ("", Rejection::SubprotocolInvalid),
             ("a,", Rejection::SubprotocolInvalid),
@@ -384,10 +353,7 @@ mod tests {
             ("a/b", Rejection::SubprotocolInvalid),
             ("é", Rejection::SubprotocolInvalid),
             ("a, b, a", Rejection::SubprotocolRepeated),
-            (
-                "a\r\nSec-WebSocket-Protocol: a",
-                Rejection::SubprotocolRepeated,
-            ),
+            ("a\r\nSec-WebSocket-Protocol: a", Rejection::SubprotocolRepeated),
         ];
         for (value, rejection) in table {
             let fields = format!("Sec-WebSocket-Protocol: {value}\r\n");
@@ -402,20 +368,14 @@ mod tests {
         let names: Vec<_> = (0..=SUBPROTOCOLS_MAX).map(|n| format!("p{n}")).collect();
         let fields = |names: &[String]| format!("Sec-WebSocket-Protocol: {}\r\n", names.join(","));
         assert_eq!(offered(&fields(&names[1..])).as_deref(), Ok(&names[1..]));
-        assert_eq!(
-            offered(&fields(&names)),
-            Err(Rejection::TooManySubprotocols)
-        );
+        assert_eq!(offered(&fields(&names)), Err(Rejection::TooManySubprotocols));
         assert_eq!(Rejection::TooManySubprotocols.status().code(), 431);
     }
 
     /// §4.2.2: the server selects one of the offered subprotocols, or none.
     #[test]
     fn the_server_s_preference_selects_the_subprotocol() {
-        let handshake = Handshake {
-            key: b"",
-            subprotocols: vec!["a", "b", "c"],
-        };
+        let handshake = Handshake { key: b"", subprotocols: vec!["a", "b", "c"] };
         assert_eq!(handshake.select(&["x", "c", "a"]), Some("c"));
         assert_eq!(handshake.select(&["A"]), None);
         assert_eq!(handshake.select(&[]), None);

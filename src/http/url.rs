@@ -53,10 +53,7 @@ impl Url {
 
     /// A name or an address, without the brackets of an IPv6 address: as resolvers take it.
     pub fn host(&self) -> &str {
-        let inner = self
-            .host
-            .strip_prefix('[')
-            .and_then(|rest| rest.strip_suffix(']'));
+        let inner = self.host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
         inner.unwrap_or(&self.host)
     }
 
@@ -110,12 +107,7 @@ impl FromStr for Url {
         }
         // §3: the resource name has ""/" if the path component is empty".
         let slash = if resource.starts_with('/') { "" } else { "/" };
-        Ok(Self {
-            scheme,
-            host: host.to_owned(),
-            port,
-            target: format!("{slash}{resource}"),
-        })
+        Ok(Self { scheme, host: host.to_owned(), port, target: format!("{slash}{resource}") })
     }
 }
 
@@ -164,52 +156,16 @@ mod tests {
     fn a_url_s_parts_have_their_defaults() {
         let table = [
             ("ws://localhost", false, "localhost", 80, "/", "localhost"),
-            (
-                "WS://localhost:80/a",
-                false,
-                "localhost",
-                80,
-                "/a",
-                "localhost",
-            ),
-            (
-                "wss://a.example?x=/y",
-                true,
-                "a.example",
-                443,
-                "/?x=/y",
-                "a.example",
-            ),
-            (
-                "wss://a.example:80/",
-                true,
-                "a.example",
-                80,
-                "/",
-                "a.example:80",
-            ),
-            (
-                "ws://[::1]:9001/b?c@d",
-                false,
-                "::1",
-                9001,
-                "/b?c@d",
-                "[::1]:9001",
-            ),
+            ("WS://localhost:80/a", false, "localhost", 80, "/a", "localhost"),
+            ("wss://a.example?x=/y", true, "a.example", 443, "/?x=/y", "a.example"),
+            ("wss://a.example:80/", true, "a.example", 80, "/", "a.example:80"),
+            ("ws://[::1]:9001/b?c@d", false, "::1", 9001, "/b?c@d", "[::1]:9001"),
             ("wss://[::1]", true, "::1", 443, "/", "[::1]"),
         ];
         for (text, secure, host, port, target, authority) in table {
             let url: Url = text.parse().unwrap();
-            assert_eq!(
-                (url.is_secure(), url.host(), url.port()),
-                (secure, host, port),
-                "{text}"
-            );
-            assert_eq!(
-                (url.target(), url.authority().as_str()),
-                (target, authority),
-                "{text}"
-            );
+            assert_eq!((url.is_secure(), url.host(), url.port()), (secure, host, port), "{text}");
+            assert_eq!((url.target(), url.authority().as_str()), (target, authority), "{text}");
             assert_eq!(url.to_string().parse(), Ok(url), "{text}");
         }
     }

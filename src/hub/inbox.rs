@@ -17,14 +17,7 @@ pub(crate) type Wake = Arc<dyn Fn() + Send + Sync>;
 pub(crate) fn channel(capacity: usize, wake: Wake) -> (Sender, Inbox) {
     let (sender, receiver) = sync_channel(capacity.max(1));
     let asleep = Arc::new(AtomicBool::new(false));
-    (
-        Sender {
-            sender,
-            asleep: Arc::clone(&asleep),
-            wake,
-        },
-        Inbox { receiver, asleep },
-    )
+    (Sender { sender, asleep: Arc::clone(&asleep), wake }, Inbox { receiver, asleep })
 }
 
 /// Whether a message found its way into an inbox.
@@ -64,9 +57,7 @@ impl Sender {
             // A full inbox has a reader that is awake, or about to be.
             Err(TrySendError::Full(publication)) => {
                 self.wake_if_asleep();
-                self.sender
-                    .send(publication)
-                    .map_or(Sent::Gone, |()| Sent::Delivered)
+                self.sender.send(publication).map_or(Sent::Gone, |()| Sent::Delivered)
             }
             Err(TrySendError::Disconnected(_)) => Sent::Gone,
         };
@@ -123,10 +114,7 @@ mod tests {
     use std::sync::atomic::AtomicUsize;
 
     fn publication() -> Publication {
-        Publication::new(
-            &Topics::default().intern("t", Retain::Nothing),
-            Message::Text("x"),
-        )
+        Publication::new(&Topics::default().intern("t", Retain::Nothing), Message::Text("x"))
     }
 
     fn counted() -> (Arc<AtomicUsize>, Wake) {

@@ -43,9 +43,7 @@ struct Shared {
 
 impl std::fmt::Debug for Publisher {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Publisher")
-            .field("workers", &self.shared.inboxes.len())
-            .finish()
+        f.debug_struct("Publisher").field("workers", &self.shared.inboxes.len()).finish()
     }
 }
 
@@ -123,9 +121,7 @@ impl Publisher {
         if full == 0 {
             return Delivery::Delivered;
         }
-        self.shared
-            .dropped
-            .fetch_add(full as u64, Ordering::Relaxed);
+        self.shared.dropped.fetch_add(full as u64, Ordering::Relaxed);
         Delivery::Dropped(full)
     }
 }
@@ -145,14 +141,9 @@ mod tests {
         assert_eq!(publisher.publish(&topic, "1".into()), Delivery::Delivered);
         assert_eq!(publisher.publish(&topic, "2".into()), Delivery::Dropped(1));
         assert_eq!(publisher.publish(&topic, "3".into()), Delivery::Dropped(2));
-        let stats = PublisherStats {
-            published: 3,
-            dropped_inbox_full: 3,
-        };
+        let stats = PublisherStats { published: 3, dropped_inbox_full: 3 };
         assert_eq!(publisher.stats(), stats);
-        let Received::Publication(first) = second_inbox.try_receive() else {
-            panic!("empty")
-        };
+        let Received::Publication(first) = second_inbox.try_receive() else { panic!("empty") };
         assert_eq!(&*first.payload, b"1");
         drop((first_inbox, second_inbox));
         assert_eq!(publisher.publish(&topic, "4".into()), Delivery::Stopped);

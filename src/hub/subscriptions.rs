@@ -56,14 +56,8 @@ impl Subscriptions {
             return None;
         }
         let slot = self.slots.get_mut(key.0)?;
-        entries.push(Entry {
-            slot: key,
-            position: slot.members.len(),
-        });
-        slot.members.push(Member {
-            session,
-            position: entries.len() - 1,
-        });
+        entries.push(Entry { slot: key, position: slot.members.len() });
+        slot.members.push(Member { session, position: entries.len() - 1 });
         Some(key)
     }
 
@@ -97,24 +91,14 @@ impl Subscriptions {
 
     /// The names of the topics that a session is subscribed to.
     pub(crate) fn names(&self, session: u32) -> impl Iterator<Item = &str> {
-        let entries = self
-            .by_session
-            .get(&session)
-            .map(Vec::as_slice)
-            .unwrap_or_default();
-        entries
-            .iter()
-            .filter_map(|entry| self.slots.get(entry.slot.0))
-            .map(|slot| &*slot.name)
+        let entries = self.by_session.get(&session).map(Vec::as_slice).unwrap_or_default();
+        entries.iter().filter_map(|entry| self.slots.get(entry.slot.0)).map(|slot| &*slot.name)
     }
 
     /// The sessions subscribed to a topic.
     pub(crate) fn members(&self, key: SlotKey) -> impl Iterator<Item = u32> {
         let slot = self.slots.get(key.0);
-        slot.map(|slot| slot.members.as_slice())
-            .unwrap_or_default()
-            .iter()
-            .map(|m| m.session)
+        slot.map(|slot| slot.members.as_slice()).unwrap_or_default().iter().map(|m| m.session)
     }
 
     /// The message that a topic keeps for new subscribers.
@@ -160,12 +144,7 @@ impl Subscriptions {
             return *key;
         }
         let name: Arc<str> = name.into();
-        let slot = Slot {
-            name: Arc::clone(&name),
-            members: Vec::new(),
-            last: None,
-            fed: false,
-        };
+        let slot = Slot { name: Arc::clone(&name), members: Vec::new(), last: None, fed: false };
         let key = SlotKey(self.slots.insert(slot));
         self.by_name.insert(name, key);
         key

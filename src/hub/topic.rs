@@ -78,11 +78,7 @@ impl Topics {
             return topic.clone();
         }
         let number = topics.len();
-        let topic = Topic(Arc::new(Inner {
-            number,
-            name: name.into(),
-            retain,
-        }));
+        let topic = Topic(Arc::new(Inner { number, name: name.into(), retain }));
         topics.insert(name.into(), topic.clone());
         topic
     }

@@ -63,9 +63,7 @@ pub enum Command<'a> {
 pub fn parse(message: &str) -> Result<Request<'_>, ErrorReply<'_>> {
     let fields = Fields::parse(message).map_err(|fault| ErrorReply::new(Id::ABSENT, fault))?;
     let id = Id::parse(fields.id).map_err(|fault| ErrorReply::new(Id::ABSENT, fault))?;
-    let command = fields
-        .command()
-        .map_err(|fault| ErrorReply::new(id, fault))?;
+    let command = fields.command().map_err(|fault| ErrorReply::new(id, fault))?;
     Ok(Request { id, command })
 }
 
@@ -150,23 +148,13 @@ impl<'a> Fields<'a> {
     /// The parameters of a method that may have up to `count`.
     fn no_more_than(&self, count: usize) -> Result<Vec<&'a RawValue>, Fault<'a>> {
         let params = self.params.map_or(Ok(Vec::new()), list)?;
-        if params.len() > count {
-            Err(Fault::TooManyParameters)
-        } else {
-            Ok(params)
-        }
+        if params.len() > count { Err(Fault::TooManyParameters) } else { Ok(params) }
     }
 }
 
 fn known_property<'a>(name: Option<&&'a RawValue>) -> Result<(), Fault<'a>> {
-    let name = name
-        .and_then(|name| text(name))
-        .ok_or(Fault::PropertyNotString)?;
-    if name.0 == "combined" {
-        Ok(())
-    } else {
-        Err(Fault::UnknownProperty)
-    }
+    let name = name.and_then(|name| text(name)).ok_or(Fault::PropertyNotString)?;
+    if name.0 == "combined" { Ok(()) } else { Err(Fault::UnknownProperty) }
 }
 
 fn text(raw: &RawValue) -> Option<Text<'_>> {
@@ -190,10 +178,7 @@ mod tests {
     }
 
     fn names(names: &[&str]) -> Vec<StreamName<'static>> {
-        names
-            .iter()
-            .map(|name| StreamName::new(name.to_string()).unwrap())
-            .collect()
+        names.iter().map(|name| StreamName::new(name.to_string()).unwrap()).collect()
     }
 
     /// Control messages: each method and its parameters.
@@ -204,30 +189,15 @@ mod tests {
                 r#"{"method":"SUBSCRIBE","params":["btcusdt@trade","0"],"id":1}"#,
                 Command::Subscribe(names(&["btcusdt@trade", "0"])),
             ),
-            (
-                r#"{"id":1,"params":[],"method":"SUBSCRIBE"}"#,
-                Command::Subscribe(names(&[])),
-            ),
+            (r#"{"id":1,"params":[],"method":"SUBSCRIBE"}"#, Command::Subscribe(names(&[]))),
             (
                 r#"{"method":"UNSUBSCRIBE","params":["btcusdt\u0040trade"],"id":1}"#,
                 Command::Unsubscribe(names(&["btcusdt@trade"])),
             ),
-            (
-                r#"{"method":"LIST_SUBSCRIPTIONS","id":1}"#,
-                Command::ListSubscriptions,
-            ),
-            (
-                r#"{"method":"LIST_SUBSCRIPTIONS","params":[],"id":1}"#,
-                Command::ListSubscriptions,
-            ),
-            (
-                r#"{"method":"LIST_SUBSCRIPTIONS","params":null,"id":1}"#,
-                Command::ListSubscriptions,
-            ),
-            (
-                r#"{"method":"GET_PROPERTY","params":["combined"],"id":1}"#,
-                Command::GetCombined,
-            ),
+            (r#"{"method":"LIST_SUBSCRIPTIONS","id":1}"#, Command::ListSubscriptions),
+            (r#"{"method":"LIST_SUBSCRIPTIONS","params":[],"id":1}"#, Command::ListSubscriptions),
+            (r#"{"method":"LIST_SUBSCRIPTIONS","params":null,"id":1}"#, Command::ListSubscriptions),
+            (r#"{"method":"GET_PROPERTY","params":["combined"],"id":1}"#, Command::GetCombined),
             (
                 r#"{"method":"SET_PROPERTY","params":["combined", true],"id":1}"#,
                 Command::SetCombined(Framing::Combined),
@@ -251,16 +221,8 @@ mod tests {
     #[test]
     fn a_malformed_request_is_explained() {
         for (message, code, text) in [
-            (
-                r#""method":"GET_PROPERTY","params":["x"]"#,
-                0,
-                "Unknown property",
-            ),
-            (
-                r#""method":"SET_PROPERTY","params":["x",true]"#,
-                0,
-                "Unknown property",
-            ),
+            (r#""method":"GET_PROPERTY","params":["x"]"#, 0, "Unknown property"),
+            (r#""method":"SET_PROPERTY","params":["x",true]"#, 0, "Unknown property"),
             (
                 r#""method":"SET_PROPERTY","params":["combined",1]"#,
                 1,
@@ -281,53 +243,21 @@ mod tests {
             (r#""method":null"#, 2, "missing field `method`"),
             (r#""method":7"#, 2, "method must be a string"),
             (r#""method":"SUBSCRIBE""#, 2, "missing field `params`"),
-            (
-                r#""method":"SUBSCRIBE","params":"a@trade""#,
-                2,
-                "params must be an array",
-            ),
-            (
-                r#""method":"SUBSCRIBE","params":["a",7]"#,
-                2,
-                "stream name must be a string",
-            ),
+            (r#""method":"SUBSCRIBE","params":"a@trade""#, 2, "params must be an array"),
+            (r#""method":"SUBSCRIBE","params":["a",7]"#, 2, "stream name must be a string"),
             (r#""method":"SUBSCRIBE","params":[""]"#, 2, "invalid stream"),
-            (
-                r#""method":"UNSUBSCRIBE","params":["\n"]"#,
-                2,
-                "invalid stream",
-            ),
-            (
-                r#""method":"LIST_SUBSCRIPTIONS","params":["a"]"#,
-                2,
-                "too many parameters",
-            ),
-            (
-                r#""method":"GET_PROPERTY","params":["combined",true]"#,
-                2,
-                "too many parameters",
-            ),
-            (
-                r#""method":"SET_PROPERTY","params":["combined",true,1]"#,
-                2,
-                "too many parameters",
-            ),
-            (
-                r#""method":"GET_PROPERTY""#,
-                2,
-                "property name must be a string",
-            ),
+            (r#""method":"UNSUBSCRIBE","params":["\n"]"#, 2, "invalid stream"),
+            (r#""method":"LIST_SUBSCRIPTIONS","params":["a"]"#, 2, "too many parameters"),
+            (r#""method":"GET_PROPERTY","params":["combined",true]"#, 2, "too many parameters"),
+            (r#""method":"SET_PROPERTY","params":["combined",true,1]"#, 2, "too many parameters"),
+            (r#""method":"GET_PROPERTY""#, 2, "property name must be a string"),
             (
                 r#""method":"SET_PROPERTY","params":[true,true]"#,
                 2,
                 "property name must be a string",
             ),
         ] {
-            let text = if code == 2 {
-                format!("Invalid request: {text}")
-            } else {
-                text.to_owned()
-            };
+            let text = if code == 2 { format!("Invalid request: {text}") } else { text.to_owned() };
             assert_eq!(
                 error_to(&format!(r#"{{{message},"id":"a"}}"#)),
                 format!(r#"{{"error":{{"code":{code},"msg":"{text}"}},"id":"a"}}"#),
@@ -341,33 +271,13 @@ mod tests {
     fn an_unreadable_message_is_explained_without_an_id() {
         for (message, code, text) in [
             ("[]", 2, "Invalid request: expected an object"),
-            (
-                r#"["SUBSCRIBE",["a"],1]"#,
-                2,
-                "Invalid request: expected an object",
-            ),
+            (r#"["SUBSCRIBE",["a"],1]"#, 2, "Invalid request: expected an object"),
             ("7", 2, "Invalid request: expected an object"),
-            (
-                r#"{"id":1,"id":2}"#,
-                2,
-                "Invalid request: a field is given twice",
-            ),
-            (
-                "",
-                3,
-                "Invalid JSON: EOF while parsing a value at line 1 column 0",
-            ),
+            (r#"{"id":1,"id":2}"#, 2, "Invalid request: a field is given twice"),
+            ("", 3, "Invalid JSON: EOF while parsing a value at line 1 column 0"),
             ("ping", 3, "Invalid JSON: expected value at line 1 column 1"),
-            (
-                "{\"id\":1,\n}",
-                3,
-                "Invalid JSON: trailing comma at line 2 column 1",
-            ),
-            (
-                r#"{"id":1} x"#,
-                3,
-                "Invalid JSON: trailing characters at line 1 column 10",
-            ),
+            ("{\"id\":1,\n}", 3, "Invalid JSON: trailing comma at line 2 column 1"),
+            (r#"{"id":1} x"#, 3, "Invalid JSON: trailing characters at line 1 column 10"),
         ] {
             assert_eq!(
                 error_to(message),

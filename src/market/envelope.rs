@@ -27,22 +27,10 @@ impl View {
 
     /// Every view, each at the place that [`Self::index`] gives it.
     pub const ALL: [Self; Self::COUNT] = [
-        Self {
-            framing: Framing::Raw,
-            unit: TimeUnit::Millisecond,
-        },
-        Self {
-            framing: Framing::Combined,
-            unit: TimeUnit::Millisecond,
-        },
-        Self {
-            framing: Framing::Raw,
-            unit: TimeUnit::Microsecond,
-        },
-        Self {
-            framing: Framing::Combined,
-            unit: TimeUnit::Microsecond,
-        },
+        Self { framing: Framing::Raw, unit: TimeUnit::Millisecond },
+        Self { framing: Framing::Combined, unit: TimeUnit::Millisecond },
+        Self { framing: Framing::Raw, unit: TimeUnit::Microsecond },
+        Self { framing: Framing::Combined, unit: TimeUnit::Microsecond },
     ];
 
     /// This view's place in [`Self::ALL`].
@@ -196,11 +184,7 @@ fn push_in_microseconds(payload: &[u8], out: &mut Vec<u8>) {
 
 /// An event is the payload itself, or each element of an array (`!ticker@arr`).
 fn event_depth(payload: &[u8]) -> usize {
-    if payload.trim_ascii_start().first() == Some(&b'[') {
-        2
-    } else {
-        1
-    }
+    if payload.trim_ascii_start().first() == Some(&b'[') { 2 } else { 1 }
 }
 
 /// Three more zeros multiply a whole number by 1000, except zero itself.
@@ -226,11 +210,7 @@ struct Scanner<'a> {
 
 impl<'a> Scanner<'a> {
     fn new(bytes: &'a [u8]) -> Self {
-        Self {
-            bytes,
-            at: 0,
-            depth: 0,
-        }
+        Self { bytes, at: 0, depth: 0 }
     }
 
     fn rest(&self) -> &'a [u8] {
@@ -399,35 +379,14 @@ mod tests {
     #[test]
     fn odd_but_valid_json_is_scanned_correctly() {
         for (payload, expected) in [
-            (
-                r#"{ "E" : 5 , "e" : "trade" }"#,
-                r#"{ "E" : 5000 , "e" : "trade" }"#,
-            ),
-            (
-                r#"{"e":"x","s":"\"E\":1,{","E":5}"#,
-                r#"{"e":"x","s":"\"E\":1,{","E":5000}"#,
-            ),
-            (
-                r#"{"e":"x","s":"\\","E":5}"#,
-                r#"{"e":"x","s":"\\","E":5000}"#,
-            ),
-            (
-                r#"{"e":"x","o":{"E":5,"T":6},"E":7}"#,
-                r#"{"e":"x","o":{"E":5,"T":6},"E":7000}"#,
-            ),
+            (r#"{ "E" : 5 , "e" : "trade" }"#, r#"{ "E" : 5000 , "e" : "trade" }"#),
+            (r#"{"e":"x","s":"\"E\":1,{","E":5}"#, r#"{"e":"x","s":"\"E\":1,{","E":5000}"#),
+            (r#"{"e":"x","s":"\\","E":5}"#, r#"{"e":"x","s":"\\","E":5000}"#),
+            (r#"{"e":"x","o":{"E":5,"T":6},"E":7}"#, r#"{"e":"x","o":{"E":5,"T":6},"E":7000}"#),
             (r#"{"e":"x","E":0,"T":-1}"#, r#"{"e":"x","E":0,"T":-1}"#),
-            (
-                r#"{"e":"x","E":1.5,"T":1e3}"#,
-                r#"{"e":"x","E":1.5,"T":1e3}"#,
-            ),
-            (
-                r#"{"e":"x","E":[1],"T":"2"}"#,
-                r#"{"e":"x","E":[1],"T":"2"}"#,
-            ),
-            (
-                r#"{"x":"E","e":"x","y":"T","E":1}"#,
-                r#"{"x":"E","e":"x","y":"T","E":1000}"#,
-            ),
+            (r#"{"e":"x","E":1.5,"T":1e3}"#, r#"{"e":"x","E":1.5,"T":1e3}"#),
+            (r#"{"e":"x","E":[1],"T":"2"}"#, r#"{"e":"x","E":[1],"T":"2"}"#),
+            (r#"{"x":"E","e":"x","y":"T","E":1}"#, r#"{"x":"E","e":"x","y":"T","E":1000}"#),
         ] {
             assert_eq!(micros(payload), expected);
         }
@@ -437,10 +396,7 @@ mod tests {
     #[test]
     fn a_combined_event_names_its_stream() {
         let mut out = Vec::new();
-        let view = View {
-            framing: Framing::Combined,
-            unit: TimeUnit::Millisecond,
-        };
+        let view = View { framing: Framing::Combined, unit: TimeUnit::Millisecond };
         render("a\"\\@trade", b"{}", view, &mut out);
         assert_eq!(out, br#"{"stream":"a\"\\@trade","data":{}}"#);
     }

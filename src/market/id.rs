@@ -35,11 +35,7 @@ impl<'a> Id<'a> {
             // The documentation says signed, the error text says unsigned: both are accepted.
             _ => json.parse::<i64>().is_ok() || json.parse::<u64>().is_ok(),
         };
-        if valid {
-            Ok(Self(Some(json)))
-        } else {
-            Err(Fault::InvalidId)
-        }
+        if valid { Ok(Self(Some(json))) } else { Err(Fault::InvalidId) }
     }
 }
 

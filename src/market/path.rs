@@ -47,10 +47,7 @@ impl Endpoint {
                 _ => {}
             }
         }
-        Ok(Self {
-            view: View { framing, unit },
-            streams,
-        })
+        Ok(Self { view: View { framing, unit }, streams })
     }
 }
 
@@ -110,9 +107,7 @@ fn split_endpoint(path: &str) -> Result<(Framing, &str), PathError> {
 }
 
 fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
-    query
-        .split('&')
-        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+    query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")))
 }
 
 fn push_streams(
@@ -121,10 +116,7 @@ fn push_streams(
     streams: &mut Vec<StreamName<'static>>,
 ) -> Result<(), PathError> {
     // Doubled and trailing slashes name nothing.
-    for name in percent_decode(encoded)?
-        .split('/')
-        .filter(|name| !name.is_empty())
-    {
+    for name in percent_decode(encoded)?.split('/').filter(|name| !name.is_empty()) {
         if streams.len() == streams_max {
             return Err(PathError::TooManyStreams);
         }
@@ -161,9 +153,7 @@ fn percent_decode(encoded: &str) -> Result<Cow<'_, str>, PathError> {
         };
         decoded.push(high << 4 | low);
     }
-    String::from_utf8(decoded)
-        .map(Cow::Owned)
-        .map_err(|_| PathError::BadEscape)
+    String::from_utf8(decoded).map(Cow::Owned).map_err(|_| PathError::BadEscape)
 }
 
 fn hex(digit: Option<u8>) -> Option<u8> {
@@ -182,9 +172,8 @@ mod tests {
     use super::*;
 
     fn parse(target: &str) -> Result<Endpoint, PathError> {
-        let (path, query) = target
-            .split_once('?')
-            .map_or((target, None), |(path, query)| (path, Some(query)));
+        let (path, query) =
+            target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
         Endpoint::parse(path, query, 4)
     }
 
@@ -224,19 +213,10 @@ mod tests {
             ("/stream/ws/a@trade", "Raw Millisecond [a@trade]"),
             ("/stream?", "Combined Millisecond []"),
             ("/stream?streams=", "Combined Millisecond []"),
-            (
-                "/stream?streams=a@trade/b@depth",
-                "Combined Millisecond [a@trade b@depth]",
-            ),
-            (
-                "/stream/?streams=a%40trade%2Fb",
-                "Combined Millisecond [a@trade b]",
-            ),
+            ("/stream?streams=a@trade/b@depth", "Combined Millisecond [a@trade b@depth]"),
+            ("/stream/?streams=a%40trade%2Fb", "Combined Millisecond [a@trade b]"),
             ("/stream?streams=a/&streams=b", "Combined Millisecond [a b]"),
-            (
-                "/stream?timeUnit=microsecond&streams=a",
-                "Combined Microsecond [a]",
-            ),
+            ("/stream?timeUnit=microsecond&streams=a", "Combined Microsecond [a]"),
             ("/market/v1/stream?streams=a", "Combined Millisecond [a]"),
         ] {
             assert_eq!(describe(target), expected, "{target}");
@@ -273,10 +253,7 @@ mod tests {
     fn the_limit_of_streams_is_inclusive() {
         assert_eq!(parse("/ws/a/b/c/d").unwrap().streams.len(), 4);
         assert_eq!(parse("/ws/a/b/c/d/e"), Err(PathError::TooManyStreams));
-        assert_eq!(
-            parse("/stream?streams=a/b/c/d/e"),
-            Err(PathError::TooManyStreams)
-        );
+        assert_eq!(parse("/stream?streams=a/b/c/d/e"), Err(PathError::TooManyStreams));
     }
 
     proptest! {

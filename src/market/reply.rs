@@ -197,18 +197,12 @@ mod tests {
     fn results_are_written_as_the_exchange_writes_them() {
         let message = r#"{"method":"LIST_SUBSCRIPTIONS","id":"a\u0031"}"#;
         let id = control::parse(message).unwrap().id;
-        assert_eq!(
-            written(|out| done(id, out)),
-            r#"{"result":null,"id":"a\u0031"}"#
-        );
+        assert_eq!(written(|out| done(id, out)), r#"{"result":null,"id":"a\u0031"}"#);
         assert_eq!(
             written(|out| subscriptions(["a@trade", "b\"c"], id, out)),
             r#"{"result":["a@trade","b\"c"],"id":"a\u0031"}"#
         );
-        assert_eq!(
-            written(|out| subscriptions([], Id::ABSENT, out)),
-            r#"{"result":[],"id":null}"#
-        );
+        assert_eq!(written(|out| subscriptions([], Id::ABSENT, out)), r#"{"result":[],"id":null}"#);
         assert_eq!(
             written(|out| combined(Framing::Raw, Id::ABSENT, out)),
             r#"{"result":false,"id":null}"#
@@ -226,9 +220,7 @@ mod tests {
             written(|out| ErrorReply::binary().encode(out)),
             r#"{"error":{"code":3,"msg":"Invalid JSON: expected a text message"}}"#
         );
-        let id = control::parse(r#"{"method":"LIST_SUBSCRIPTIONS","id":7}"#)
-            .unwrap()
-            .id;
+        let id = control::parse(r#"{"method":"LIST_SUBSCRIPTIONS","id":7}"#).unwrap().id;
         let reply = ErrorReply::new(id, Fault::TooManySubscriptions);
         assert_eq!(reply.fault().code(), 4);
         assert_eq!(
@@ -244,9 +236,6 @@ mod tests {
         let reply =
             written(|out| ErrorReply::new(Id::ABSENT, Fault::UnknownMethod(method)).encode(out));
         assert!(reply.len() < 400, "{}", reply.len());
-        assert!(
-            serde_json::from_str::<serde_json::Value>(&reply).is_ok(),
-            "{reply}"
-        );
+        assert!(serde_json::from_str::<serde_json::Value>(&reply).is_ok(), "{reply}");
     }
 }

@@ -41,9 +41,7 @@ impl Default for MarketOptions {
 
 impl std::fmt::Debug for MarketOptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("MarketOptions")
-            .field("streams_max", &self.streams_max)
-            .finish()
+        f.debug_struct("MarketOptions").field("streams_max", &self.streams_max).finish()
     }
 }
 
@@ -68,10 +66,7 @@ impl MarketHandler {
     /// The handler of one worker.
     #[must_use]
     pub fn new(options: MarketOptions) -> Self {
-        Self {
-            options,
-            answer: Vec::new(),
-        }
+        Self { options, answer: Vec::new() }
     }
 
     fn send_answer(&self, cx: &mut Context<'_, Client>) {
@@ -127,10 +122,7 @@ impl MarketHandler {
                 reply::combined(cx.session().view.framing, id, &mut self.answer);
             }
             Command::SetCombined(framing) => {
-                let view = envelope::View {
-                    framing: *framing,
-                    ..cx.session().view
-                };
+                let view = envelope::View { framing: *framing, ..cx.session().view };
                 cx.session().view = view;
                 cx.set_view(server_view(view));
                 reply::done(id, &mut self.answer);
@@ -156,11 +148,9 @@ impl Handler for MarketHandler {
     fn on_request(&mut self, opening: &Opening<'_>) -> Upgrade<Client> {
         let request = opening.request;
         match Endpoint::parse(request.path(), request.query(), self.options.streams_max) {
-            Ok(Endpoint { view, streams }) => Upgrade::accept(Client {
-                view,
-                requested: streams,
-                has_subscribed: false,
-            }),
+            Ok(Endpoint { view, streams }) => {
+                Upgrade::accept(Client { view, requested: streams, has_subscribed: false })
+            }
             Err(error) => {
                 let status = Status::new(error.status()).unwrap_or(Status::BAD_REQUEST);
                 Upgrade::Respond(Response::text(status, format!("{status}: {error}\n")))
@@ -213,18 +203,12 @@ impl Handler for MarketHandler {
 
     fn render(event: &Published<'_>, view: View, out: &mut Vec<u8>) {
         let [plain, ..] = envelope::View::ALL;
-        let view = envelope::View::ALL
-            .get(usize::from(view.number()))
-            .copied()
-            .unwrap_or(plain);
+        let view = envelope::View::ALL.get(usize::from(view.number())).copied().unwrap_or(plain);
         envelope::render(event.topic, event.payload, view, out);
     }
 }
 
 /// A way of wanting events, as the server counts them.
 fn server_view(view: envelope::View) -> View {
-    u8::try_from(view.index())
-        .ok()
-        .and_then(View::new)
-        .unwrap_or_default()
+    u8::try_from(view.index()).ok().and_then(View::new).unwrap_or_default()
 }

@@ -79,15 +79,8 @@ impl StreamClass {
     #[must_use]
     pub fn of(name: &str) -> Self {
         // Market-wide streams start with `!` and put their kind first: `!ticker@arr`.
-        if let Some(kind) = name
-            .strip_prefix('!')
-            .and_then(|rest| rest.strip_suffix("@arr"))
-        {
-            return if is_ticker(kind) {
-                Self::State
-            } else {
-                Self::Event
-            };
+        if let Some(kind) = name.strip_prefix('!').and_then(|rest| rest.strip_suffix("@arr")) {
+            return if is_ticker(kind) { Self::State } else { Self::Event };
         }
         let Some((_, kind)) = name.split_once('@') else {
             return Self::Event;
@@ -97,10 +90,7 @@ impl StreamClass {
             "bookTicker" | "avgPrice" => Self::State,
             _ if is_ticker(kind) || is_partial_depth(kind) => Self::State,
             // `kline_1d@+08:00` is a day in another time zone.
-            _ if kind
-                .strip_prefix("kline_")
-                .is_some_and(|interval| !interval.is_empty()) =>
-            {
+            _ if kind.strip_prefix("kline_").is_some_and(|interval| !interval.is_empty()) => {
                 Self::State
             }
             _ => Self::Event,
@@ -110,9 +100,7 @@ impl StreamClass {
 
 fn is_ticker(kind: &str) -> bool {
     matches!(kind, "ticker" | "miniTicker")
-        || kind
-            .strip_prefix("ticker_")
-            .is_some_and(|window| !window.is_empty())
+        || kind.strip_prefix("ticker_").is_some_and(|window| !window.is_empty())
 }
 
 fn is_partial_depth(kind: &str) -> bool {
@@ -131,15 +119,7 @@ mod tests {
     #[test]
     fn only_empty_overlong_and_unprintable_names_are_invalid() {
         let longest = "x".repeat(STREAM_NAME_BYTES_MAX);
-        for name in [
-            "btcusdt@trade",
-            "0",
-            "BTCUSDT@trade",
-            "!ticker@arr",
-            "\"\\",
-            "é",
-            &longest,
-        ] {
+        for name in ["btcusdt@trade", "0", "BTCUSDT@trade", "!ticker@arr", "\"\\", "é", &longest] {
             assert!(StreamName::new(name).is_ok(), "{name:?}");
         }
         let overlong = "x".repeat(STREAM_NAME_BYTES_MAX + 1);
@@ -173,11 +153,7 @@ mod tests {
     /// Stream classes: only the three spellings of the diff stream may be folded.
     #[test]
     fn the_depth_streams_are_diffs() {
-        for name in [
-            "btcusdt@depth",
-            "btcusdt@depth@100ms",
-            "btcusdt@depth@1000ms",
-        ] {
+        for name in ["btcusdt@depth", "btcusdt@depth@100ms", "btcusdt@depth@1000ms"] {
             assert_eq!(StreamClass::of(name), StreamClass::Diff, "{name}");
         }
     }

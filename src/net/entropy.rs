@@ -36,23 +36,13 @@ pub fn nonce() -> [u8; 16] {
 
 fn draw<const N: usize>() -> [u8; N] {
     POOL.with_borrow_mut(|pool| {
-        let fresh = pool
-            .bytes
-            .get(pool.used..)
-            .and_then(|rest| rest.first_chunk::<N>())
-            .copied();
+        let fresh = pool.bytes.get(pool.used..).and_then(|rest| rest.first_chunk::<N>()).copied();
         let drawn = fresh.unwrap_or_else(|| {
             let filled = getrandom::fill(&mut pool.bytes);
-            assert!(
-                filled.is_ok(),
-                "the operating system gives no random bytes: {filled:?}"
-            );
+            assert!(filled.is_ok(), "the operating system gives no random bytes: {filled:?}");
             pool.used = 0;
             let mut first = [0; N];
-            first
-                .iter_mut()
-                .zip(&pool.bytes)
-                .for_each(|(to, from)| *to = *from);
+            first.iter_mut().zip(&pool.bytes).for_each(|(to, from)| *to = *from);
             first
         });
         pool.used += N;

@@ -55,9 +55,7 @@ pub(crate) fn bind(address: SocketAddr, workers: usize) -> Result<Vec<Listener>,
     let probe = listen(address, Sharing::Alone).map_err(error)?;
     let address = probe.local_addr().map_err(error)?;
     drop(probe);
-    (0..workers)
-        .map(|_| listen(address, Sharing::BetweenWorkers).map_err(error))
-        .collect()
+    (0..workers).map(|_| listen(address, Sharing::BetweenWorkers).map_err(error)).collect()
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -68,11 +66,7 @@ enum Sharing {
 }
 
 fn listen(address: SocketAddr, sharing: Sharing) -> io::Result<Listener> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )?;
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     // A restart must not wait for the connections of the last run to leave TIME_WAIT.
     #[cfg(unix)]
@@ -127,10 +121,8 @@ mod tests {
     #[test]
     fn all_workers_listen_on_the_same_port() {
         let listeners = bind("127.0.0.1:0".parse().unwrap(), 3).unwrap();
-        let ports: Vec<u16> = listeners
-            .iter()
-            .map(|listener| listener.local_addr().unwrap().port())
-            .collect();
+        let ports: Vec<u16> =
+            listeners.iter().map(|listener| listener.local_addr().unwrap().port()).collect();
         assert!(ports.iter().all(|port| *port == ports[0] && *port != 0));
     }
 }

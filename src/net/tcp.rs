@@ -38,8 +38,7 @@ impl Tcp {
 
     /// Registers for readability and writability, both edge-triggered, once and for all.
     pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        self.0
-            .register(registry, token, Interest::READABLE | Interest::WRITABLE)
+        self.0.register(registry, token, Interest::READABLE | Interest::WRITABLE)
     }
 
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<Received> {

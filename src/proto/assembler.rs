@@ -30,11 +30,7 @@ impl Assembler {
             OpCode::Text => Payload::Text(Utf8Buffer::default()),
             _ => Payload::Binary(Vec::new()),
         };
-        Self {
-            payload,
-            announced: first.payload_len,
-            frames: 1,
-        }
+        Self { payload, announced: first.payload_len, frames: 1 }
     }
 
     /// Takes note of a further frame, whose payload is about to come.
@@ -67,10 +63,7 @@ impl Assembler {
     /// Checks that the message may end here.
     pub(super) fn finish(&self) -> Result<(), Violation> {
         match &self.payload {
-            Payload::Text(text) => text
-                .finish()
-                .map(|_| ())
-                .map_err(|_| Violation::InvalidUtf8),
+            Payload::Text(text) => text.finish().map(|_| ()).map_err(|_| Violation::InvalidUtf8),
             Payload::Binary(_) => Ok(()),
         }
     }
@@ -92,10 +85,7 @@ pub(super) struct ControlBuffer {
 
 impl ControlBuffer {
     pub(super) fn new() -> Self {
-        Self {
-            bytes: [0; CONTROL_PAYLOAD_BYTES_MAX],
-            len: 0,
-        }
+        Self { bytes: [0; CONTROL_PAYLOAD_BYTES_MAX], len: 0 }
     }
 
     /// The header has shown that the payload fits.

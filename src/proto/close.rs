@@ -86,10 +86,7 @@ impl<'a> CloseFrame<'a> {
     /// [`Violation::CloseReasonInvalidUtf8`].
     pub fn parse(payload: &'a [u8]) -> Result<Self, Violation> {
         match payload {
-            [] => Ok(Self {
-                code: CloseCode::NO_STATUS,
-                reason: "",
-            }),
+            [] => Ok(Self { code: CloseCode::NO_STATUS, reason: "" }),
             // §5.5.1: "If there is a body, the first two bytes of the body MUST be a 2-byte
             // unsigned integer (in network byte order) representing a status code"
             [_] => Err(Violation::CloseTooShort),
@@ -114,10 +111,7 @@ impl<'a> CloseFrame<'a> {
         let reason = reason.get(..self.reason.floor_char_boundary(REASON_BYTES_MAX));
         let payload = self.code.number().to_be_bytes();
         let mut len = 0;
-        for (to, from) in buffer
-            .iter_mut()
-            .zip(payload.iter().chain(reason.unwrap_or_default()))
-        {
+        for (to, from) in buffer.iter_mut().zip(payload.iter().chain(reason.unwrap_or_default())) {
             *to = *from;
             len += 1;
         }
@@ -140,11 +134,8 @@ mod tests {
             let defined = matches!(number, 1000..=1003)
                 || (1007..=1014).contains(&number)
                 || (3000..5000).contains(&number);
-            let expected = if defined {
-                Ok(CloseCode(number))
-            } else {
-                Err(Violation::CloseCodeInvalid)
-            };
+            let expected =
+                if defined { Ok(CloseCode(number)) } else { Err(Violation::CloseCodeInvalid) };
             assert_eq!(with_code(number), expected, "{number}");
         }
     }
@@ -152,20 +143,11 @@ mod tests {
     /// §5.5.1: no payload, one byte, a code, a code and a reason.
     #[test]
     fn payload_is_absent_or_a_code_and_utf8() {
-        assert_eq!(
-            CloseFrame::parse(b"").map(|f| f.code),
-            Ok(CloseCode::NO_STATUS)
-        );
+        assert_eq!(CloseFrame::parse(b"").map(|f| f.code), Ok(CloseCode::NO_STATUS));
         assert_eq!(CloseFrame::parse(b"\x03"), Err(Violation::CloseTooShort));
-        let bye = CloseFrame {
-            code: CloseCode::NORMAL,
-            reason: "bye",
-        };
+        let bye = CloseFrame { code: CloseCode::NORMAL, reason: "bye" };
         assert_eq!(CloseFrame::parse(b"\x03\xe8bye"), Ok(bye));
-        assert_eq!(
-            CloseFrame::parse(b"\x03\xe8\xff"),
-            Err(Violation::CloseReasonInvalidUtf8)
-        );
+        assert_eq!(CloseFrame::parse(b"\x03\xe8\xff"), Err(Violation::CloseReasonInvalidUtf8));
     }
 
     /// §5.5: a control frame's payload is at most 125 bytes, and what we cut stays UTF-8.
@@ -173,16 +155,9 @@ mod tests {
     fn long_reasons_are_cut_between_characters() {
         let reason = "é".repeat(100);
         let mut buffer = [0; 125];
-        let payload = CloseFrame {
-            code: CloseCode::NORMAL,
-            reason: &reason,
-        }
-        .payload(&mut buffer);
+        let payload = CloseFrame { code: CloseCode::NORMAL, reason: &reason }.payload(&mut buffer);
         assert_eq!(payload.len(), 2 + 122);
-        assert_eq!(
-            CloseFrame::parse(payload).map(|f| f.reason.chars().count()),
-            Ok(61)
-        );
+        assert_eq!(CloseFrame::parse(payload).map(|f| f.reason.chars().count()), Ok(61));
     }
 
     /// §7.4.1: 1005 and 1006 are never set in a close frame.

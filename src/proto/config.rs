@@ -29,11 +29,7 @@ impl Limits {
     /// Limits for messages of up to `bytes`, whether in one frame or in many.
     #[must_use]
     pub fn message(bytes: u64) -> Self {
-        Self {
-            frame_bytes_max: bytes,
-            message_bytes_max: bytes,
-            ..Self::default()
-        }
+        Self { frame_bytes_max: bytes, message_bytes_max: bytes, ..Self::default() }
     }
 }
 
@@ -97,10 +93,6 @@ impl Config {
     /// The default limits and timeouts for `role`.
     #[must_use]
     pub fn new(role: Role) -> Self {
-        Self {
-            role,
-            limits: Limits::default(),
-            timeouts: Timeouts::default(),
-        }
+        Self { role, limits: Limits::default(), timeouts: Timeouts::default() }
     }
 }

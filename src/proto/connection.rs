@@ -124,10 +124,7 @@ impl Connection {
     /// A connection whose opening handshake has just been completed.
     #[must_use]
     pub fn new(config: Arc<Config>, now: Millis) -> Self {
-        let due = config
-            .timeouts
-            .ping_interval
-            .map_or(Millis::NEVER, |every| now.after(every));
+        let due = config.timeouts.ping_interval.map_or(Millis::NEVER, |every| now.after(every));
         Self {
             config,
             decoder: Decoder::default(),
@@ -165,14 +162,10 @@ impl Connection {
             self.heard = now;
         }
         if self.state == State::Closed {
-            return Ok(Step {
-                consumed: input.len(),
-                event: None,
-            });
+            return Ok(Step { consumed: input.len(), event: None });
         }
-        let (consumed, ready) = self
-            .read(input)
-            .map_err(|violation| self.fail(violation, output))?;
+        let (consumed, ready) =
+            self.read(input).map_err(|violation| self.fail(violation, output))?;
         let input_len = input.len();
         let event = match ready {
             None => None,
@@ -192,10 +185,7 @@ impl Connection {
                 }
             }
             Some(Ready::Control(opcode)) => {
-                let copy = self
-                    .pieces
-                    .as_mut()
-                    .and_then(|pieces| pieces.control.take());
+                let copy = self.pieces.as_mut().and_then(|pieces| pieces.control.take());
                 let copy = copy.unwrap_or_else(ControlBuffer::new);
                 self.answer(opcode, copy.as_slice(), output)?;
                 let pieces = self.pieces.get_or_insert_default();
@@ -205,10 +195,7 @@ impl Connection {
         };
         // §1.4, §5.5.1: what follows a close frame is not looked at.
         let closed = matches!(event, Some(Event::Close(_)));
-        Ok(Step {
-            consumed: if closed { input_len } else { consumed },
-            event,
-        })
+        Ok(Step { consumed: if closed { input_len } else { consumed }, event })
     }
 
     /// Appends a message as one frame.
@@ -307,13 +294,7 @@ impl Connection {
     fn send_close(&self, frame: CloseFrame<'_>, output: &mut Vec<u8>) {
         let mut buffer = [0; CONTROL_PAYLOAD_BYTES_MAX];
         let payload = frame.payload(&mut buffer);
-        frame::encode(
-            output,
-            Position::Last,
-            OpCode::Close,
-            self.masking_key(),
-            payload,
-        );
+        frame::encode(output, Position::Last, OpCode::Close, self.masking_key(), payload);
     }
 
     /// §7.1.7: _Fail the WebSocket Connection_: "SHOULD send a Close frame with an appropriate
@@ -321,13 +302,7 @@ impl Connection {
     fn fail(&mut self, violation: Violation, output: &mut Vec<u8>) -> Violation {
         if self.state == State::Open {
             let code = violation.close_code();
-            self.send_close(
-                CloseFrame {
-                    code,
-                    reason: violation.reason(),
-                },
-                output,
-            );
+            self.send_close(CloseFrame { code, reason: violation.reason() }, output);
         }
         self.state = State::Closed;
         self.pieces = None;
@@ -352,10 +327,7 @@ impl Connection {
                         && self.stands_alone(&header)
                     {
                         Current::new(&header).unmask(input.get_mut(at..end).unwrap_or_default());
-                        let ready = Ready::InInput {
-                            opcode: header.opcode,
-                            start: at,
-                        };
+                        let ready = Ready::InInput { opcode: header.opcode, start: at };
                         return Ok((end, Some(ready)));
                     }
                     self.gather(&header);
@@ -383,10 +355,7 @@ impl Connection {
             return Ok(());
         }
         let limits = &self.config.limits;
-        let in_progress = self
-            .pieces
-            .as_mut()
-            .and_then(|pieces| pieces.message.as_mut());
+        let in_progress = self.pieces.as_mut().and_then(|pieces| pieces.message.as_mut());
         match (header.opcode, in_progress.is_some()) {
             (OpCode::Continuation, false) => return Err(Violation::ContinuationUnexpected),
             (OpCode::Text | OpCode::Binary, true) => return Err(Violation::ContinuationExpected),
@@ -447,11 +416,7 @@ impl Connection {
     }
 
     fn assembled(&self) -> Option<Message<'_>> {
-        self.pieces
-            .as_ref()?
-            .message
-            .as_ref()
-            .map(Assembler::message)
+        self.pieces.as_ref()?.message.as_ref().map(Assembler::message)
     }
 
     /// Drops what the last event was borrowed from.
@@ -491,13 +456,7 @@ impl Connection {
                 let frame =
                     CloseFrame::parse(payload).map_err(|violation| self.fail(violation, output))?;
                 if self.state == State::Open {
-                    self.send_close(
-                        CloseFrame {
-                            code: frame.code,
-                            reason: "",
-                        },
-                        output,
-                    );
+                    self.send_close(CloseFrame { code: frame.code, reason: "" }, output);
                 }
                 self.state = State::Closed;
             }

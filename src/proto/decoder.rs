@@ -32,9 +32,7 @@ impl Current {
     /// Unmasks in place as much of the payload as stands at the front of `input`; yields how much
     /// that is.
     pub(super) fn unmask(&mut self, input: &mut [u8]) -> usize {
-        let len = usize::try_from(self.remaining)
-            .unwrap_or(usize::MAX)
-            .min(input.len());
+        let len = usize::try_from(self.remaining).unwrap_or(usize::MAX).min(input.len());
         let payload = input.get_mut(..len).unwrap_or_default();
         if self.key != [0; 4] {
             mask::apply(payload, self.key);

@@ -62,12 +62,8 @@ pub fn encode(
     mask: Option<Key>,
     payload: &[u8],
 ) {
-    let header = Header {
-        fin: position == Position::Last,
-        opcode,
-        mask,
-        payload_len: payload.len() as u64,
-    };
+    let header =
+        Header { fin: position == Position::Last, opcode, mask, payload_len: payload.len() as u64 };
     out.reserve(HEADER_BYTES_MAX + payload.len());
     header.encode(out);
     let start = out.len();
@@ -87,16 +83,8 @@ pub fn encode_with(out: &mut Vec<u8>, opcode: OpCode, render: impl FnOnce(&mut V
     out.extend_from_slice(&[0; GUESS]);
     render(out);
     let payload_len = out.len().saturating_sub(start + GUESS);
-    let header = Header {
-        fin: true,
-        opcode,
-        mask: None,
-        payload_len: payload_len as u64,
-    };
-    out.splice(
-        start..start + GUESS,
-        header.to_bytes().as_slice().iter().copied(),
-    );
+    let header = Header { fin: true, opcode, mask: None, payload_len: payload_len as u64 };
+    out.splice(start..start + GUESS, header.to_bytes().as_slice().iter().copied());
 }
 
 #[cfg(test)]

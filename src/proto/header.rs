@@ -101,12 +101,7 @@ impl Header {
             };
             (Some(key), rest)
         };
-        let header = Self {
-            fin,
-            opcode,
-            mask,
-            payload_len,
-        };
+        let header = Self { fin, opcode, mask, payload_len };
         Ok(Some((header, bytes.len() - rest.len())))
     }
 
@@ -117,17 +112,11 @@ impl Header {
 
     /// The header's bytes, its length in the minimal number of them.
     pub(super) fn to_bytes(self) -> HeaderBytes {
-        let mut header = HeaderBytes {
-            bytes: [0; HEADER_BYTES_MAX],
-            len: 0,
-        };
+        let mut header = HeaderBytes { bytes: [0; HEADER_BYTES_MAX], len: 0 };
         let mask = if self.mask.is_some() { MASK } else { 0 };
         let fin = if self.fin { FIN } else { 0 };
         header.push([fin | self.opcode as u8]);
-        match (
-            u8::try_from(self.payload_len),
-            u16::try_from(self.payload_len),
-        ) {
+        match (u8::try_from(self.payload_len), u16::try_from(self.payload_len)) {
             (Ok(len), _) if len < LENGTH_IS_16_BITS => header.push([mask | len]),
             (_, Ok(len)) => {
                 header.push([mask | LENGTH_IS_16_BITS]);
@@ -262,27 +251,14 @@ pub(super) mod tests {
         (any::<bool>(), opcode(), any::<Option<Key>>(), len).prop_map(
             |(fin, opcode, mask, payload_len)| {
                 let control = opcode.is_control();
-                let payload_len = if control {
-                    payload_len % 126
-                } else {
-                    payload_len
-                };
-                Header {
-                    fin: fin || control,
-                    opcode,
-                    mask,
-                    payload_len,
-                }
+                let payload_len = if control { payload_len % 126 } else { payload_len };
+                Header { fin: fin || control, opcode, mask, payload_len }
             },
         )
     }
 
     fn receiver_of(header: &Header) -> Role {
-        if header.mask.is_some() {
-            Role::Server
-        } else {
-            CLIENT
-        }
+        if header.mask.is_some() { Role::Server } else { CLIENT }
     }
 
     /// §5.7: the headers of the RFC's examples.
@@ -292,11 +268,7 @@ pub(super) mod tests {
             (b"\x81\x05Hello", plain(true, OpCode::Text, 5), 2),
             (b"\x01\x03Hel", plain(false, OpCode::Text, 3), 2),
             (b"\x82\x7e\x01\x00", plain(true, OpCode::Binary, 256), 4),
-            (
-                b"\x82\x7f\0\0\0\0\0\x01\0\0",
-                plain(true, OpCode::Binary, 65_536),
-                10,
-            ),
+            (b"\x82\x7f\0\0\0\0\0\x01\0\0", plain(true, OpCode::Binary, 65_536), 10),
         ];
         for (bytes, header, len) in cases {
             assert_eq!(Header::parse(bytes, CLIENT), Ok(Some((header, len))));
@@ -304,12 +276,7 @@ pub(super) mod tests {
     }
 
     fn plain(fin: bool, opcode: OpCode, payload_len: u64) -> Header {
-        Header {
-            fin,
-            opcode,
-            mask: None,
-            payload_len,
-        }
+        Header { fin, opcode, mask: None, payload_len }
     }
 
     /// §5.1, §5.2, §5.5: each broken rule is named, with the fewest bytes that show it.
@@ -333,22 +300,10 @@ pub(super) mod tests {
             (b"\x88\xff", Role::Server, ControlTooLong),
             (b"\x8a\x7e", CLIENT, ControlTooLong),
             (b"\x82\xfe\x00\x7d", Role::Server, LengthNotMinimal),
-            (
-                b"\x82\xff\0\0\0\0\0\0\xff\xff",
-                Role::Server,
-                LengthNotMinimal,
-            ),
-            (
-                b"\x82\xff\0\0\0\0\0\0\0\x01",
-                Role::Server,
-                LengthNotMinimal,
-            ),
+            (b"\x82\xff\0\0\0\0\0\0\xff\xff", Role::Server, LengthNotMinimal),
+            (b"\x82\xff\0\0\0\0\0\0\0\x01", Role::Server, LengthNotMinimal),
             (b"\x82\xff\x80\0\0\0\0\0\0\0", Role::Server, LengthTopBit),
-            (
-                b"\x82\xff\xff\xff\xff\xff\xff\xff\xff\xff",
-                Role::Server,
-                LengthTopBit,
-            ),
+            (b"\x82\xff\xff\xff\xff\xff\xff\xff\xff\xff", Role::Server, LengthTopBit),
         ];
         for (bytes, receiver, violation) in cases {
             assert_eq!(Header::parse(bytes, receiver), Err(violation), "{bytes:x?}");

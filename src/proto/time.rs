@@ -15,10 +15,7 @@ impl Millis {
     #[must_use]
     pub fn after(self, duration: Duration) -> Self {
         let millis = duration.as_nanos().div_ceil(1_000_000);
-        Self(
-            self.0
-                .saturating_add(u64::try_from(millis).unwrap_or(u64::MAX)),
-        )
+        Self(self.0.saturating_add(u64::try_from(millis).unwrap_or(u64::MAX)))
     }
 
     /// The time from this moment until `later`; zero where `later` is past.

@@ -52,11 +52,7 @@ impl Utf8Buffer {
     /// # Errors
     /// [`InvalidUtf8`] where it does.
     pub fn finish(&self) -> Result<&str, InvalidUtf8> {
-        if self.pending_len == 0 {
-            Ok(self.as_str())
-        } else {
-            Err(InvalidUtf8)
-        }
+        if self.pending_len == 0 { Ok(self.as_str()) } else { Err(InvalidUtf8) }
     }
 
     /// The characters that are complete so far.
@@ -73,10 +69,7 @@ impl Utf8Buffer {
             };
             piece = rest;
             self.push_pending(*byte);
-            let pending = self
-                .pending
-                .get(..usize::from(self.pending_len))
-                .unwrap_or_default();
+            let pending = self.pending.get(..usize::from(self.pending_len)).unwrap_or_default();
             match str::from_utf8(pending) {
                 Ok(character) => {
                     self.text.push_str(character);
@@ -140,10 +133,7 @@ mod tests {
 
     /// Almost UTF-8: valid text with a few bytes replaced.
     fn nearly_utf8() -> impl Strategy<Value = Vec<u8>> {
-        (
-            ".{0,80}",
-            prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..3),
-        )
+        (".{0,80}", prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..3))
             .prop_map(|(text, changes)| {
                 let mut bytes = text.into_bytes();
                 for (at, byte) in changes {

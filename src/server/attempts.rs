@@ -34,10 +34,7 @@ struct Seen {
 
 impl Attempts {
     pub(super) fn new(limit: AttemptLimit) -> Self {
-        Self {
-            limit,
-            seen: Mutex::default(),
-        }
+        Self { limit, seen: Mutex::default() }
     }
 
     /// Counts an attempt; whether it is within the limit.
@@ -55,15 +52,9 @@ impl Attempts {
                 all.clear();
             }
         }
-        let seen = all.entry(address).or_insert(Seen {
-            since: now,
-            count: 0,
-        });
+        let seen = all.entry(address).or_insert(Seen { since: now, count: 0 });
         if !current(seen) {
-            *seen = Seen {
-                since: now,
-                count: 0,
-            };
+            *seen = Seen { since: now, count: 0 };
         }
         seen.count = seen.count.saturating_add(1);
         seen.count <= self.limit.attempts_max
@@ -77,10 +68,7 @@ mod tests {
     #[test]
     fn attempts_are_counted_by_address_and_span() {
         let span = Duration::from_secs(300);
-        let attempts = Attempts::new(AttemptLimit {
-            attempts_max: 2,
-            span,
-        });
+        let attempts = Attempts::new(AttemptLimit { attempts_max: 2, span });
         let [one, mapped, other, local] =
             ["192.0.2.1", "::ffff:192.0.2.1", "2001:db8::1", "127.0.0.1"]
                 .map(|text| text.parse::<IpAddr>().unwrap());

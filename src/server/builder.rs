@@ -63,12 +63,7 @@ impl Builder {
             shutdown: ShutdownHandle::new(wakes.into()),
             publisher: Publisher::new(inboxes),
         });
-        Ok(Server {
-            local_addr,
-            shared,
-            counters,
-            parts,
-        })
+        Ok(Server { local_addr, shared, counters, parts })
     }
 }
 
@@ -82,9 +77,7 @@ pub struct Server {
 
 impl std::fmt::Debug for Server {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Server")
-            .field("local_addr", &self.local_addr)
-            .finish_non_exhaustive()
+        f.debug_struct("Server").field("local_addr", &self.local_addr).finish_non_exhaustive()
     }
 }
 
@@ -100,10 +93,7 @@ impl Server {
     /// A server on `address`, to be told how to behave.
     #[must_use]
     pub fn builder(address: SocketAddr) -> Builder {
-        Builder {
-            address,
-            options: Options::default(),
-        }
+        Builder { address, options: Options::default() }
     }
 
     /// The address that it listens on.
@@ -136,12 +126,7 @@ impl Server {
     /// # Errors
     /// The system refuses what an event loop needs. The other workers stop too.
     pub fn run<H: Handler>(self, make: impl Fn(usize) -> H + Sync) -> io::Result<()> {
-        let Self {
-            shared,
-            counters,
-            parts,
-            ..
-        } = self;
+        let Self { shared, counters, parts, .. } = self;
         let run_one = |number: usize, (parts, inbox), counters: &Arc<Counters>| {
             let handler = make(number);
             let counters = Arc::clone(counters);
@@ -167,9 +152,7 @@ impl Server {
             };
             for thread in threads {
                 let ended = thread.and_then(|thread| {
-                    thread
-                        .join()
-                        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+                    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
                 });
                 result = result.and(ended);
             }

@@ -19,9 +19,7 @@ pub struct Context<'a, S> {
 
 impl<S> std::fmt::Debug for Context<'_, S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Context")
-            .field("peer", &self.peer())
-            .finish_non_exhaustive()
+        f.debug_struct("Context").field("peer", &self.peer()).finish_non_exhaustive()
     }
 }
 
@@ -91,10 +89,7 @@ impl<S> Context<'_, S> {
     /// frame with this code and a reason of up to 123 bytes. The first call counts.
     pub fn close(&mut self, code: CloseCode, reason: &str) {
         if self.core.close_request.is_none() {
-            self.core.close_request = Some(CloseRequest {
-                code,
-                reason: reason.into(),
-            });
+            self.core.close_request = Some(CloseRequest { code, reason: reason.into() });
         }
     }
 }

@@ -66,13 +66,7 @@ impl Core {
         }
         let start = self.outputs.encoded();
         let arena = self.outputs.arena();
-        frame::encode(
-            arena,
-            Position::Last,
-            message.opcode(),
-            None,
-            message.payload(),
-        );
+        frame::encode(arena, Position::Last, message.opcode(), None, message.payload());
         let end = self.outputs.encoded();
         self.outputs.send(index, start..end);
         true
@@ -87,10 +81,7 @@ impl Core {
         if let Some(last) = self.subscriptions.last(slot)
             && self.outputs.accepts(index)
         {
-            let event = Published {
-                topic,
-                payload: &last.payload,
-            };
+            let event = Published { topic, payload: &last.payload };
             let range = encode(self.outputs.arena(), self.render, &event, last.opcode, view);
             self.outputs.send(index, range);
             self.counters.deliveries.add(1);
@@ -116,10 +107,7 @@ impl Core {
     pub(super) fn deliver(&mut self, publication: &Publication) {
         self.counters.events_in.add(1);
         let slot = self.subscriptions.note(publication);
-        let event = Published {
-            topic: publication.topic.name(),
-            payload: &publication.payload,
-        };
+        let event = Published { topic: publication.topic.name(), payload: &publication.payload };
         self.fan_out(slot, &event, publication.opcode);
     }
 
@@ -127,26 +115,15 @@ impl Core {
     pub(super) fn publish(&mut self, topic: &str, message: Message<'_>) {
         self.counters.events_in.add(1);
         if let Some(slot) = self.subscriptions.find(topic) {
-            let event = Published {
-                topic,
-                payload: message.payload(),
-            };
+            let event = Published { topic, payload: message.payload() };
             self.fan_out(slot, &event, message.opcode());
         }
-        self.publisher
-            .publish_to_others(self.worker, topic, message);
+        self.publisher.publish_to_others(self.worker, topic, message);
     }
 
     /// Encodes an event once for each view that a subscriber has, and has each send its own.
     fn fan_out(&mut self, slot: SlotKey, event: &Published<'_>, opcode: OpCode) {
-        let Self {
-            outputs,
-            subscriptions,
-            views,
-            render,
-            counters,
-            ..
-        } = self;
+        let Self { outputs, subscriptions, views, render, counters, .. } = self;
         let mut encoded: [Option<Range<usize>>; View::MAX as usize + 1] = Default::default();
         let mut deliveries = 0;
         for index in subscriptions.members(slot) {

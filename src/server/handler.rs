@@ -82,10 +82,7 @@ pub enum Upgrade<S> {
 impl<S> Upgrade<S> {
     /// Open the connection, with this session.
     pub fn accept(session: S) -> Self {
-        Self::Accept(Accept {
-            session,
-            subprotocol: None,
-        })
+        Self::Accept(Accept { session, subprotocol: None })
     }
 }
 
@@ -111,11 +108,7 @@ impl View {
     /// The view with this number; `None` above [`View::MAX`].
     #[must_use]
     pub const fn new(number: u8) -> Option<Self> {
-        if number <= Self::MAX {
-            Some(Self(number))
-        } else {
-            None
-        }
+        if number <= Self::MAX { Some(Self(number)) } else { None }
     }
 
     /// The view's number.

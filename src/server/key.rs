@@ -26,19 +26,13 @@ impl Key {
 
     #[expect(clippy::cast_possible_truncation, reason = "the two halves of 64 bits")]
     pub(super) const fn from_token(token: Token) -> Self {
-        Self {
-            index: token.0 as u32,
-            generation: (token.0 >> 32) as u32,
-        }
+        Self { index: token.0 as u32, generation: (token.0 >> 32) as u32 }
     }
 
     /// The key of whoever takes the place next. Generations stay below the tokens that are not
     /// connections'.
     pub(super) const fn successor(self) -> Self {
-        Self {
-            generation: (self.generation + 1) & (u32::MAX >> 1),
-            ..self
-        }
+        Self { generation: (self.generation + 1) & (u32::MAX >> 1), ..self }
     }
 }
 
@@ -49,18 +43,9 @@ mod tests {
     #[test]
     fn tokens_are_keys_and_never_the_reserved_ones() {
         for key in [
-            Key {
-                index: 0,
-                generation: 0,
-            },
-            Key {
-                index: 7,
-                generation: 3,
-            },
-            Key {
-                index: u32::MAX,
-                generation: u32::MAX >> 1,
-            },
+            Key { index: 0, generation: 0 },
+            Key { index: 7, generation: 3 },
+            Key { index: u32::MAX, generation: u32::MAX >> 1 },
         ] {
             assert_eq!(Key::from_token(key.token()), key);
             assert!(key.token() != LISTENER && key.token() != WAKER);

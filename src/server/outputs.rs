@@ -84,33 +84,18 @@ impl Outputs {
     /// A place for the connection at `index`; yields its key.
     pub(super) fn open(&mut self, index: u32) -> Key {
         if let Some(output) = self.by_index.get_mut(index as usize) {
-            let generation = Key {
-                index,
-                generation: output.generation,
-            }
-            .successor()
-            .generation;
-            *output = Output {
-                generation,
-                ..Output::new()
-            };
+            let generation = Key { index, generation: output.generation }.successor().generation;
+            *output = Output { generation, ..Output::new() };
             return Key { index, generation };
         }
         self.by_index.resize_with(index as usize + 1, Output::new);
-        Key {
-            index,
-            generation: 0,
-        }
+        Key { index, generation: 0 }
     }
 
     /// Forgets all that the connection has to send.
     pub(super) fn close(&mut self, index: u32) {
         if let Some(output) = self.by_index.get_mut(index as usize) {
-            *output = Output {
-                generation: output.generation,
-                gate: Gate::Shut,
-                ..Output::new()
-            };
+            *output = Output { generation: output.generation, gate: Gate::Shut, ..Output::new() };
         }
     }
 
@@ -122,17 +107,12 @@ impl Outputs {
     }
 
     pub(super) fn accepts(&self, index: u32) -> bool {
-        self.by_index
-            .get(index as usize)
-            .is_some_and(|output| output.gate == Gate::Open)
+        self.by_index.get(index as usize).is_some_and(|output| output.gate == Gate::Open)
     }
 
     /// Bytes of frames that sockets have refused, for this connection.
     pub(super) fn queued_bytes(&self, index: u32) -> usize {
-        let outbox = self
-            .by_index
-            .get(index as usize)
-            .and_then(|output| output.outbox.as_ref());
+        let outbox = self.by_index.get(index as usize).and_then(|output| output.outbox.as_ref());
         outbox.map_or(0, |outbox| outbox.len())
     }
 
@@ -186,10 +166,7 @@ impl Outputs {
             && !output.dirty
         {
             output.dirty = true;
-            self.dirty.push(Key {
-                index,
-                generation: output.generation,
-            });
+            self.dirty.push(Key { index, generation: output.generation });
         }
     }
 
@@ -218,13 +195,7 @@ impl Outputs {
         tcp: &mut Tcp,
         queue_bytes_max: usize,
     ) -> io::Result<(Flushed, usize)> {
-        let Self {
-            by_index,
-            arena,
-            pieces,
-            cork,
-            ..
-        } = self;
+        let Self { by_index, arena, pieces, cork, .. } = self;
         let Some(output) = by_index.get_mut(index as usize) else {
             return Ok((Flushed::Done, 0));
         };
@@ -232,16 +203,9 @@ impl Outputs {
         let preamble = std::mem::take(&mut output.preamble) as usize;
         let first = std::mem::replace(&mut output.first, NONE);
         output.last = NONE;
-        let ranges = || Ranges {
-            pieces,
-            next: first,
-        };
+        let ranges = || Ranges { pieces, next: first };
         let total: usize = ranges().map(|range| range.len()).sum();
-        if output
-            .outbox
-            .as_ref()
-            .is_some_and(|outbox| !outbox.is_empty())
-        {
+        if output.outbox.as_ref().is_some_and(|outbox| !outbox.is_empty()) {
             let outbox = output.outbox.get_or_insert_default();
             return Ok((queue(outbox, arena, ranges(), total, queue_bytes_max), 0));
         }
@@ -260,11 +224,7 @@ impl Outputs {
         }
         outbox.advance(written);
         Ok((
-            if outbox.unstarted() > queue_bytes_max {
-                Flushed::Overflow
-            } else {
-                Flushed::Queued
-            },
+            if outbox.unstarted() > queue_bytes_max { Flushed::Overflow } else { Flushed::Queued },
             written,
         ))
     }
@@ -378,8 +338,7 @@ fn write(
         cork.ranges.clear();
         cork.bytes.clear();
         for range in ranges {
-            cork.bytes
-                .extend_from_slice(arena.get(range.clone()).unwrap_or_default());
+            cork.bytes.extend_from_slice(arena.get(range.clone()).unwrap_or_default());
             cork.ranges.push(range);
         }
     }

@@ -49,12 +49,7 @@ mod tests {
         let at_once = (0..100).filter(|_| meter.admit(&rate, start)).count();
         assert_eq!(at_once, 15);
         let later = start.0 + 1000;
-        assert_eq!(
-            (0..100)
-                .filter(|_| meter.admit(&rate, Millis(later)))
-                .count(),
-            5
-        );
+        assert_eq!((0..100).filter(|_| meter.admit(&rate, Millis(later))).count(), 5);
         let steady = (0..100u64).filter(|n| meter.admit(&rate, Millis(later + 200 * (n + 1))));
         assert_eq!(steady.count(), 100);
     }

@@ -13,18 +13,13 @@ pub struct ShutdownHandle {
 
 impl std::fmt::Debug for ShutdownHandle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ShutdownHandle")
-            .field("requested", &self.is_requested())
-            .finish()
+        f.debug_struct("ShutdownHandle").field("requested", &self.is_requested()).finish()
     }
 }
 
 impl ShutdownHandle {
     pub(super) fn new(wakes: Arc<[Wake]>) -> Self {
-        Self {
-            requested: Arc::default(),
-            wakes,
-        }
+        Self { requested: Arc::default(), wakes }
     }
 
     /// Asks the server to stop: it accepts no more connections, closes each with code 1001, and

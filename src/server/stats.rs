@@ -93,13 +93,11 @@ pub(super) struct Counter(AtomicU64);
 impl Counter {
     /// Only the worker that owns the counter adds to it, so a load and a store are enough.
     pub(super) fn add(&self, count: u64) {
-        self.0
-            .store(self.value().wrapping_add(count), Ordering::Relaxed);
+        self.0.store(self.value().wrapping_add(count), Ordering::Relaxed);
     }
 
     pub(super) fn subtract(&self, count: u64) {
-        self.0
-            .store(self.value().wrapping_sub(count), Ordering::Relaxed);
+        self.0.store(self.value().wrapping_sub(count), Ordering::Relaxed);
     }
 
     fn value(&self) -> u64 {

@@ -37,11 +37,7 @@ pub(super) struct Timers {
 
 impl Timers {
     pub(super) fn new() -> Self {
-        Self {
-            slots: vec![Vec::new(); SLOTS],
-            occupied: [0; WORDS],
-            next: 0,
-        }
+        Self { slots: vec![Vec::new(); SLOTS], occupied: [0; WORDS], next: 0 }
     }
 
     /// Sees to it that there is a reminder for `key` by `deadline`, `set` being the one it has.
@@ -121,10 +117,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn key(index: u32) -> Key {
-        Key {
-            index,
-            generation: 0,
-        }
+        Key { index, generation: 0 }
     }
 
     fn due(timers: &mut Timers, now: u64) -> Vec<u32> {
@@ -137,11 +130,7 @@ mod tests {
     fn reminders_come_on_time_and_once() {
         let mut timers = Timers::new();
         let set = timers.remind(key(1), Millis(20), Tick::NONE);
-        assert_eq!(
-            timers.remind(key(1), Millis(400), set),
-            set,
-            "later: left alone"
-        );
+        assert_eq!(timers.remind(key(1), Millis(400), set), set, "later: left alone");
         assert_eq!(timers.next_at(), Some(Millis(24)));
         assert!(due(&mut timers, 19).is_empty());
         assert_eq!(due(&mut timers, 24), [1]);

@@ -159,8 +159,7 @@ impl<H: Handler> Worker<H> {
     }
 
     fn is_finished(&self) -> bool {
-        self.drain_deadline
-            .is_some_and(|at| self.sessions.is_empty() || at <= self.now)
+        self.drain_deadline.is_some_and(|at| self.sessions.is_empty() || at <= self.now)
     }
 
     /// Sleeps until something happens, unless something is left to do.
@@ -170,11 +169,7 @@ impl<H: Handler> Worker<H> {
         } else {
             self.inbox.announce_sleep();
             // What came before the announcement is found now, what comes after wakes us.
-            if self.drain_inbox() {
-                Some(Duration::ZERO)
-            } else {
-                self.sleep_time()
-            }
+            if self.drain_inbox() { Some(Duration::ZERO) } else { self.sleep_time() }
         };
         let polled = self.poll.poll(events, timeout);
         self.inbox.announce_awake();
@@ -217,9 +212,7 @@ impl<H: Handler> Worker<H> {
     }
 
     fn session(&mut self, key: Key) -> Option<&mut Session<H::Session>> {
-        self.sessions
-            .get_mut(key.index as usize)
-            .filter(|session| session.key == key)
+        self.sessions.get_mut(key.index as usize).filter(|session| session.key == key)
     }
 
     /// Has the connection served in this turn, or in the next one if this turn's are under way.
@@ -284,14 +277,7 @@ impl<H: Handler> Worker<H> {
                     let attempts = self.shared.attempts.as_ref();
                     let admitted =
                         attempts.is_none_or(|attempts| attempts.admit(peer.ip(), Instant::now()));
-                    self.open(
-                        tcp,
-                        if admitted {
-                            Admission::Admitted
-                        } else {
-                            Admission::Refused
-                        },
-                    );
+                    self.open(tcp, if admitted { Admission::Admitted } else { Admission::Refused });
                 }
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => {
@@ -320,12 +306,8 @@ impl<H: Handler> Worker<H> {
         let key = self.core.outputs.open(index);
         self.core.reset(index);
         let deadline = self.now.after(self.shared.options.handshake_timeout);
-        let handshake = Handshake {
-            parser: HeadParser::new(),
-            bytes: Vec::new(),
-            deadline,
-            attempts,
-        };
+        let handshake =
+            Handshake { parser: HeadParser::new(), bytes: Vec::new(), deadline, attempts };
         let session = entry.insert(Session::new(key, tcp, handshake));
         self.core.counters.accepted.add(1);
         self.core.counters.open.add(1);
@@ -343,9 +325,7 @@ impl<H: Handler> Worker<H> {
             return;
         };
         if session.key == key {
-            session.reminder = self
-                .timers
-                .remind(key, session.deadline(), session.reminder);
+            session.reminder = self.timers.remind(key, session.deadline(), session.reminder);
         }
     }
 
@@ -392,11 +372,7 @@ impl<H: Handler> Worker<H> {
         if session.key != key {
             return;
         }
-        match self
-            .core
-            .outputs
-            .flush(key.index, &mut session.tcp, queue_bytes_max)
-        {
+        match self.core.outputs.flush(key.index, &mut session.tcp, queue_bytes_max) {
             Ok((flushed, written)) => {
                 self.core.counters.bytes_out.add(written as u64);
                 match flushed {

@@ -32,10 +32,7 @@ impl Recording {
         let recording = Self { path: path.into() };
         match recording.find_event() {
             Ok(()) => Ok(recording),
-            Err(problem) => Err(RecordingError {
-                path: recording.path,
-                problem,
-            }),
+            Err(problem) => Err(RecordingError { path: recording.path, problem }),
         }
     }
 
@@ -50,10 +47,7 @@ impl Recording {
         let mut file = BufReader::with_capacity(READ_BUFFER_BYTES, File::open(&self.path)?);
         if file.fill_buf()?.starts_with(&GZIP_MAGIC) {
             let unpacked = MultiGzDecoder::new(file);
-            return Ok(Box::new(BufReader::with_capacity(
-                READ_BUFFER_BYTES,
-                unpacked,
-            )));
+            return Ok(Box::new(BufReader::with_capacity(READ_BUFFER_BYTES, unpacked)));
         }
         Ok(Box::new(file))
     }
@@ -162,10 +156,7 @@ mod tests {
     #[test]
     fn a_file_that_is_no_recording_is_refused() {
         let missing = refusal(Path::new("/nonexistent/ticks.ndjson"));
-        assert_eq!(
-            missing,
-            "recording /nonexistent/ticks.ndjson: there is no such file"
-        );
+        assert_eq!(missing, "recording /nonexistent/ticks.ndjson: there is no such file");
         assert!(refusal(&std::env::temp_dir()).ends_with("is a directory; name a file in it"));
         assert!(refusal(Path::new("/dev/null")).contains("is not a regular file"));
         assert!(refusal_of("empty", b"").ends_with("holds no event"));
@@ -174,10 +165,7 @@ mod tests {
         assert!(refusal_of("snapshot", snapshot).ends_with("holds no event"));
         let text = refusal_of("text", b"\n# Notes\nand more");
         assert!(text.contains("line 2: not valid JSON"), "{text}");
-        assert!(
-            text.contains(r#"such as {"stream":"btcusdt@trade","data":{…}}, with"#),
-            "{text}"
-        );
+        assert!(text.contains(r#"such as {"stream":"btcusdt@trade","data":{…}}, with"#), "{text}");
         let picture = refusal_of("binary", &[0xff; 5000]);
         assert!(picture.contains("line 1: not UTF-8"), "{picture}");
     }
@@ -188,10 +176,7 @@ mod tests {
         let packed = gzip(b"{\"stream\":\"a\",\"data\":1}\n");
         let truncated = refusal_of("cut", &packed[..packed.len() - 20]);
         assert!(truncated.contains("is truncated"), "{truncated}");
-        let damaged = refusal_of(
-            "damaged",
-            &[0x1f, 0x8b, 0x08, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff],
-        );
+        let damaged = refusal_of("damaged", &[0x1f, 0x8b, 0x08, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff]);
         assert!(damaged.contains("is damaged"), "{damaged}");
     }
 

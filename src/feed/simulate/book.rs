@@ -56,11 +56,7 @@ pub(super) struct Diff {
 impl Book {
     /// An empty book whose first change will be `first_id`.
     pub(super) fn new(first_id: u64) -> Self {
-        let changes = || Changes {
-            first_id,
-            bids: BTreeSet::new(),
-            asks: BTreeSet::new(),
-        };
+        let changes = || Changes { first_id, bids: BTreeSet::new(), asks: BTreeSet::new() };
         Self {
             bids: BTreeMap::new(),
             asks: BTreeMap::new(),
@@ -115,12 +111,8 @@ impl Book {
     /// Adds a resting order. One that would cross is moved to the last price that does not.
     pub(super) fn place(&mut self, side: Side, price: u64, lots: u64) {
         let price = match side {
-            Side::Bid => self
-                .best(Side::Ask)
-                .map_or(price, |(ask, _)| price.min(ask - 1)),
-            Side::Ask => self
-                .best(Side::Bid)
-                .map_or(price, |(bid, _)| price.max(bid + 1)),
+            Side::Bid => self.best(Side::Ask).map_or(price, |(ask, _)| price.min(ask - 1)),
+            Side::Ask => self.best(Side::Bid).map_or(price, |(bid, _)| price.max(bid + 1)),
         };
         if price == 0 {
             return;
@@ -170,17 +162,8 @@ impl Book {
         let diff = Diff {
             first_id: changes.first_id,
             last_id: self.update_id,
-            bids: changes
-                .bids
-                .iter()
-                .rev()
-                .map(|&price| now(&self.bids, price))
-                .collect(),
-            asks: changes
-                .asks
-                .iter()
-                .map(|&price| now(&self.asks, price))
-                .collect(),
+            bids: changes.bids.iter().rev().map(|&price| now(&self.bids, price)).collect(),
+            asks: changes.asks.iter().map(|&price| now(&self.asks, price)).collect(),
         };
         changes.first_id = self.update_id + 1;
         changes.bids.clear();
@@ -243,10 +226,7 @@ mod tests {
         book.place(Side::Bid, 101, 2);
         let diff = book.take_diff(DiffSpeed::Fast).unwrap();
         assert_eq!((diff.first_id, diff.last_id), (101, 103));
-        assert_eq!(
-            (diff.bids, diff.asks),
-            (vec![(101, 2), (99, 6)], vec![(110, 0)])
-        );
+        assert_eq!((diff.bids, diff.asks), (vec![(101, 2), (99, 6)], vec![(110, 0)]));
         assert_eq!(book.take_diff(DiffSpeed::Slow).unwrap().first_id, 1);
     }
 

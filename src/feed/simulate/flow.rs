@@ -109,14 +109,8 @@ impl OrderFlow {
         let distance = moved.abs_diff(self.anchor);
         // The farther away, the likelier it is drawn back by a tick.
         let drawn = u64::from(self.below(RETURN_STEPS) < distance);
-        self.fair = if moved > self.anchor {
-            moved - drawn
-        } else {
-            moved + drawn
-        };
-        self.fair = self
-            .fair
-            .clamp(self.anchor - self.anchor / 2, self.anchor + self.anchor / 2);
+        self.fair = if moved > self.anchor { moved - drawn } else { moved + drawn };
+        self.fair = self.fair.clamp(self.anchor - self.anchor / 2, self.anchor + self.anchor / 2);
     }
 
     fn execute(&mut self, book: &mut Book, (bid, ask): (u64, u64), fills: &mut Vec<Fill>) {
@@ -126,23 +120,14 @@ impl OrderFlow {
             fair if fair < bid => 15,
             _ => 50,
         };
-        let maker = if self.below(100) < buyers {
-            Side::Ask
-        } else {
-            Side::Bid
-        };
+        let maker = if self.below(100) < buyers { Side::Ask } else { Side::Bid };
         let mut lots = self.lots();
         for _ in 0..1 + self.below(LEVELS_SWEPT_MAX) {
             let Some((price, taken)) = book.take_best(maker, lots) else {
                 return;
             };
             let orders = (1 + self.below(3)).min(taken);
-            fills.push(Fill {
-                maker,
-                price,
-                lots: taken,
-                orders,
-            });
+            fills.push(Fill { maker, price, lots: taken, orders });
             lots -= taken;
         }
     }
@@ -151,11 +136,7 @@ impl OrderFlow {
         let side = self.side();
         let rank = usize::try_from(self.near(CANCEL_DEPTH)).unwrap_or_default();
         if let Some((price, lots)) = book.nth(side, rank) {
-            let part = if self.below(2) == 0 {
-                lots
-            } else {
-                lots / 2 + 1
-            };
+            let part = if self.below(2) == 0 { lots } else { lots / 2 + 1 };
             book.cancel(side, price, part);
         }
     }
@@ -188,21 +169,13 @@ impl OrderFlow {
     }
 
     fn side(&mut self) -> Side {
-        if self.below(2) == 0 {
-            Side::Bid
-        } else {
-            Side::Ask
-        }
+        if self.below(2) == 0 { Side::Bid } else { Side::Ask }
     }
 
     /// Mostly small orders, and now and then a large one.
     fn lots(&mut self) -> u64 {
         let usual = 1 + self.below(self.order_lots);
-        if self.below(16) == 0 {
-            usual * (2 + self.below(12))
-        } else {
-            usual
-        }
+        if self.below(16) == 0 { usual * (2 + self.below(12)) } else { usual }
     }
 
     /// A number below `bound`, small ones likelier.

@@ -107,19 +107,13 @@ impl Market {
 
     pub(super) fn streams(&self) -> impl Iterator<Item = &str> {
         let names = &self.streams;
-        [
-            &names.trade,
-            &names.agg_trade,
-            &names.book_ticker,
-            &names.depth,
-            &names.depth_100ms,
-        ]
-        .into_iter()
-        .chain(&names.partial_depth)
-        .chain(&names.partial_depth_100ms)
-        .chain(self.candles.iter().map(|candle| &candle.stream))
-        .chain([&names.mini_ticker, &names.ticker, &names.avg_price])
-        .map(String::as_str)
+        [&names.trade, &names.agg_trade, &names.book_ticker, &names.depth, &names.depth_100ms]
+            .into_iter()
+            .chain(&names.partial_depth)
+            .chain(&names.partial_depth_100ms)
+            .chain(self.candles.iter().map(|candle| &candle.stream))
+            .chain([&names.mini_ticker, &names.ticker, &names.avg_price])
+            .map(String::as_str)
     }
 
     /// The last `@ticker` payload.
@@ -157,8 +151,7 @@ impl Market {
         for candle in &mut self.candles {
             while candle.close_ms() < now_ms {
                 self.payload.clear();
-                self.style
-                    .kline(now_ms, candle, Closed::Yes, &mut self.payload);
+                self.style.kline(now_ms, candle, Closed::Yes, &mut self.payload);
                 emit(&candle.stream, &self.payload);
                 candle.reopen();
             }
@@ -176,24 +169,14 @@ impl Market {
     /// Each fill is as many trades as orders were resting, and one aggregate trade.
     fn emit_trades(&mut self, now_ms: u64, emit: &mut Emit<'_>) {
         for fill in self.fills.drain(..) {
-            let Fill {
-                maker,
-                price,
-                lots,
-                orders,
-            } = fill;
+            let Fill { maker, price, lots, orders } = fill;
             let first_id = self.next_trade_id;
             let mut left = lots;
             for order in 0..orders {
                 // Equal parts, and what does not divide goes to the first.
                 let share = left - (orders - 1 - order) * (lots / orders);
                 left -= share;
-                let trade = Trade {
-                    id: self.next_trade_id,
-                    price,
-                    lots: share,
-                    maker,
-                };
+                let trade = Trade { id: self.next_trade_id, price, lots: share, maker };
                 self.next_trade_id += 1;
                 self.window.add(trade);
                 for candle in &mut self.candles {
@@ -204,20 +187,9 @@ impl Market {
                 emit(&self.streams.trade, &self.payload);
             }
             let ids = (first_id, self.next_trade_id - 1);
-            let total = Trade {
-                id: first_id,
-                price,
-                lots,
-                maker,
-            };
+            let total = Trade { id: first_id, price, lots, maker };
             self.payload.clear();
-            self.style.agg_trade(
-                now_ms,
-                self.next_agg_trade_id,
-                ids,
-                total,
-                &mut self.payload,
-            );
+            self.style.agg_trade(now_ms, self.next_agg_trade_id, ids, total, &mut self.payload);
             emit(&self.streams.agg_trade, &self.payload);
             self.next_agg_trade_id += 1;
             self.last_trade_ms = now_ms;
@@ -232,8 +204,7 @@ impl Market {
         self.best = best;
         if let Some((bid, ask)) = best {
             self.payload.clear();
-            self.style
-                .book_ticker(self.book.update_id(), bid, ask, &mut self.payload);
+            self.style.book_ticker(self.book.update_id(), bid, ask, &mut self.payload);
             emit(&self.streams.book_ticker, &self.payload);
         }
     }
@@ -252,8 +223,7 @@ impl Market {
         emit(stream, &self.payload);
         for (stream, levels) in partials.iter().zip(PARTIAL_LEVELS) {
             self.payload.clear();
-            self.style
-                .partial_depth(&self.book, levels, &mut self.payload);
+            self.style.partial_depth(&self.book, levels, &mut self.payload);
             emit(stream, &self.payload);
         }
     }
@@ -261,8 +231,7 @@ impl Market {
     fn emit_statistics(&mut self, now_ms: u64, emit: &mut Emit<'_>) {
         let Some(best) = self.best else { return };
         self.mini_ticker.clear();
-        self.style
-            .mini_ticker(now_ms, &self.window, &mut self.mini_ticker);
+        self.style.mini_ticker(now_ms, &self.window, &mut self.mini_ticker);
         emit(&self.streams.mini_ticker, &self.mini_ticker);
 
         let window = (self.window_opened_ms, self.window_before, &self.window);
@@ -273,8 +242,7 @@ impl Market {
         if let Some(candle) = self.candles.iter().find(|candle| candle.interval == "5m") {
             self.payload.clear();
             let tally = &candle.tally;
-            self.style
-                .avg_price(now_ms, self.last_trade_ms, tally, &mut self.payload);
+            self.style.avg_price(now_ms, self.last_trade_ms, tally, &mut self.payload);
             emit(&self.streams.avg_price, &self.payload);
         }
     }
@@ -282,14 +250,9 @@ impl Market {
     /// The candle of a second every second, all others every two.
     fn emit_candles(&mut self, now_ms: u64, steps: u64, emit: &mut Emit<'_>) {
         let even = steps.is_multiple_of(2 * STEPS_PER_SECOND);
-        for candle in self
-            .candles
-            .iter()
-            .filter(|candle| even || candle.interval == "1s")
-        {
+        for candle in self.candles.iter().filter(|candle| even || candle.interval == "1s") {
             self.payload.clear();
-            self.style
-                .kline(now_ms, candle, Closed::No, &mut self.payload);
+            self.style.kline(now_ms, candle, Closed::No, &mut self.payload);
             emit(&candle.stream, &self.payload);
         }
     }

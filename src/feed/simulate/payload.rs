@@ -18,20 +18,13 @@ pub(super) struct Style {
 
 impl Style {
     pub(super) fn new(spec: &SymbolSpec) -> Self {
-        Self {
-            symbol: spec.symbol.clone(),
-            tick: spec.tick,
-            lot: spec.lot,
-        }
+        Self { symbol: spec.symbol.clone(), tick: spec.tick, lot: spec.lot }
     }
 
     pub(super) fn trade(&self, now_ms: u64, trade: Trade, out: &mut Vec<u8>) {
         let mut json = self.begin("trade", now_ms, out);
         json.raw(r#","t":"#).int(trade.id);
-        json.raw(r#","p":"#)
-            .price(trade.price)
-            .raw(r#","q":"#)
-            .quantity(trade.lots);
+        json.raw(r#","p":"#).price(trade.price).raw(r#","q":"#).quantity(trade.lots);
         json.execution(now_ms, trade.maker);
     }
 
@@ -46,106 +39,55 @@ impl Style {
     ) {
         let mut json = self.begin("aggTrade", now_ms, out);
         json.raw(r#","a":"#).int(id);
-        json.raw(r#","p":"#)
-            .price(total.price)
-            .raw(r#","q":"#)
-            .quantity(total.lots);
+        json.raw(r#","p":"#).price(total.price).raw(r#","q":"#).quantity(total.lots);
         json.raw(r#","f":"#).int(ids.0).raw(r#","l":"#).int(ids.1);
         json.execution(now_ms, total.maker);
     }
 
     pub(super) fn book_ticker(&self, update_id: u64, bid: Level, ask: Level, out: &mut Vec<u8>) {
         let mut json = self.json(out);
-        json.raw(r#"{"u":"#)
-            .int(update_id)
-            .raw(r#","s":""#)
-            .raw(&self.symbol)
-            .raw("\"");
-        json.raw(r#","b":"#)
-            .price(bid.0)
-            .raw(r#","B":"#)
-            .quantity(bid.1);
-        json.raw(r#","a":"#)
-            .price(ask.0)
-            .raw(r#","A":"#)
-            .quantity(ask.1)
-            .raw("}");
+        json.raw(r#"{"u":"#).int(update_id).raw(r#","s":""#).raw(&self.symbol).raw("\"");
+        json.raw(r#","b":"#).price(bid.0).raw(r#","B":"#).quantity(bid.1);
+        json.raw(r#","a":"#).price(ask.0).raw(r#","A":"#).quantity(ask.1).raw("}");
     }
 
     pub(super) fn depth_update(&self, now_ms: u64, diff: &Diff, out: &mut Vec<u8>) {
         let mut json = self.begin("depthUpdate", now_ms, out);
-        json.raw(r#","U":"#)
-            .int(diff.first_id)
-            .raw(r#","u":"#)
-            .int(diff.last_id);
+        json.raw(r#","U":"#).int(diff.first_id).raw(r#","u":"#).int(diff.last_id);
         json.raw(r#","b":"#).levels(diff.bids.iter().copied());
-        json.raw(r#","a":"#)
-            .levels(diff.asks.iter().copied())
-            .raw("}");
+        json.raw(r#","a":"#).levels(diff.asks.iter().copied()).raw("}");
     }
 
     pub(super) fn partial_depth(&self, book: &Book, levels: usize, out: &mut Vec<u8>) {
         let mut json = self.json(out);
         json.raw(r#"{"lastUpdateId":"#).int(book.update_id());
         json.raw(r#","bids":"#).levels(book.bids().take(levels));
-        json.raw(r#","asks":"#)
-            .levels(book.asks().take(levels))
-            .raw("}");
+        json.raw(r#","asks":"#).levels(book.asks().take(levels)).raw("}");
     }
 
     pub(super) fn kline(&self, now_ms: u64, candle: &Candle, closed: Closed, out: &mut Vec<u8>) {
         let tally = &candle.tally;
         let mut json = self.begin("kline", now_ms, out);
-        json.raw(r#","k":{"t":"#)
-            .int(candle.open_ms)
-            .raw(r#","T":"#)
-            .int(candle.close_ms());
-        json.raw(r#","s":""#)
-            .raw(&self.symbol)
-            .raw(r#"","i":""#)
-            .raw(candle.interval);
+        json.raw(r#","k":{"t":"#).int(candle.open_ms).raw(r#","T":"#).int(candle.close_ms());
+        json.raw(r#","s":""#).raw(&self.symbol).raw(r#"","i":""#).raw(candle.interval);
         json.raw(r#"","f":"#).id(tally.ids.map(|ids| ids.0));
         json.raw(r#","L":"#).id(tally.ids.map(|ids| ids.1));
-        json.raw(r#","o":"#)
-            .price(tally.open)
-            .raw(r#","c":"#)
-            .price(tally.close);
-        json.raw(r#","h":"#)
-            .price(tally.high)
-            .raw(r#","l":"#)
-            .price(tally.low);
-        json.raw(r#","v":"#)
-            .quantity(tally.lots)
-            .raw(r#","n":"#)
-            .int(tally.trades);
+        json.raw(r#","o":"#).price(tally.open).raw(r#","c":"#).price(tally.close);
+        json.raw(r#","h":"#).price(tally.high).raw(r#","l":"#).price(tally.low);
+        json.raw(r#","v":"#).quantity(tally.lots).raw(r#","n":"#).int(tally.trades);
         json.raw(match closed {
             Closed::Yes => r#","x":true"#,
             Closed::No => r#","x":false"#,
         });
-        json.raw(r#","q":"#)
-            .amount(tally.quote)
-            .raw(r#","V":"#)
-            .quantity(tally.taker_buy_lots);
-        json.raw(r#","Q":"#)
-            .amount(tally.taker_buy_quote)
-            .raw(r#","B":"0"}}"#);
+        json.raw(r#","q":"#).amount(tally.quote).raw(r#","V":"#).quantity(tally.taker_buy_lots);
+        json.raw(r#","Q":"#).amount(tally.taker_buy_quote).raw(r#","B":"0"}}"#);
     }
 
     pub(super) fn mini_ticker(&self, now_ms: u64, window: &Tally, out: &mut Vec<u8>) {
         let mut json = self.begin("24hrMiniTicker", now_ms, out);
-        json.raw(r#","c":"#)
-            .price(window.close)
-            .raw(r#","o":"#)
-            .price(window.open);
-        json.raw(r#","h":"#)
-            .price(window.high)
-            .raw(r#","l":"#)
-            .price(window.low);
-        json.raw(r#","v":"#)
-            .quantity(window.lots)
-            .raw(r#","q":"#)
-            .amount(window.quote)
-            .raw("}");
+        json.raw(r#","c":"#).price(window.close).raw(r#","o":"#).price(window.open);
+        json.raw(r#","h":"#).price(window.high).raw(r#","l":"#).price(window.low);
+        json.raw(r#","v":"#).quantity(window.lots).raw(r#","q":"#).amount(window.quote).raw("}");
     }
 
     /// `opened_ms` is the window's start and `before` the last price before it.
@@ -161,32 +103,14 @@ impl Style {
         json.raw(r#","p":"#).price_change(change);
         json.raw(r#","P":"#).percentage(change, window.open);
         json.raw(r#","w":"#).average(window);
-        json.raw(r#","x":"#)
-            .price(before)
-            .raw(r#","c":"#)
-            .price(window.close);
+        json.raw(r#","x":"#).price(before).raw(r#","c":"#).price(window.close);
         json.raw(r#","Q":"#).quantity(window.last_lots);
-        json.raw(r#","b":"#)
-            .price(bid.0)
-            .raw(r#","B":"#)
-            .quantity(bid.1);
-        json.raw(r#","a":"#)
-            .price(ask.0)
-            .raw(r#","A":"#)
-            .quantity(ask.1);
-        json.raw(r#","o":"#)
-            .price(window.open)
-            .raw(r#","h":"#)
-            .price(window.high);
-        json.raw(r#","l":"#)
-            .price(window.low)
-            .raw(r#","v":"#)
-            .quantity(window.lots);
+        json.raw(r#","b":"#).price(bid.0).raw(r#","B":"#).quantity(bid.1);
+        json.raw(r#","a":"#).price(ask.0).raw(r#","A":"#).quantity(ask.1);
+        json.raw(r#","o":"#).price(window.open).raw(r#","h":"#).price(window.high);
+        json.raw(r#","l":"#).price(window.low).raw(r#","v":"#).quantity(window.lots);
         json.raw(r#","q":"#).amount(window.quote);
-        json.raw(r#","O":"#)
-            .int(opened_ms)
-            .raw(r#","C":"#)
-            .int(now_ms);
+        json.raw(r#","O":"#).int(opened_ms).raw(r#","C":"#).int(now_ms);
         json.raw(r#","F":"#).id(window.ids.map(|ids| ids.0));
         json.raw(r#","L":"#).id(window.ids.map(|ids| ids.1));
         json.raw(r#","n":"#).int(window.trades).raw("}");
@@ -206,20 +130,13 @@ impl Style {
 
     fn begin<'a>(&'a self, event: &str, now_ms: u64, out: &'a mut Vec<u8>) -> Json<'a> {
         let mut json = self.json(out);
-        json.raw(r#"{"e":""#)
-            .raw(event)
-            .raw(r#"","E":"#)
-            .int(now_ms);
+        json.raw(r#"{"e":""#).raw(event).raw(r#"","E":"#).int(now_ms);
         json.raw(r#","s":""#).raw(&self.symbol).raw("\"");
         json
     }
 
     fn json<'a>(&'a self, out: &'a mut Vec<u8>) -> Json<'a> {
-        Json {
-            out,
-            tick: u128::from(self.tick),
-            lot: u128::from(self.lot),
-        }
+        Json { out, tick: u128::from(self.tick), lot: u128::from(self.lot) }
     }
 }
 
@@ -277,22 +194,14 @@ impl Json<'_> {
 
     fn price_change(&mut self, ticks: i128) -> &mut Self {
         self.raw(if ticks < 0 { "\"-" } else { "\"" });
-        self.bare_decimal(ticks.unsigned_abs() * self.tick)
-            .raw("\"")
+        self.bare_decimal(ticks.unsigned_abs() * self.tick).raw("\"")
     }
 
     /// `change` in percent of `open`, with three decimals.
     fn percentage(&mut self, change: i128, open: u64) -> &mut Self {
         let thousandths = quotient(change.unsigned_abs() * 100_000, open).unwrap_or_default();
-        self.raw(if change < 0 && thousandths > 0 {
-            "\"-"
-        } else {
-            "\""
-        });
-        self.digits(thousandths / 1000, 0)
-            .raw(".")
-            .digits(thousandths % 1000, 3)
-            .raw("\"")
+        self.raw(if change < 0 && thousandths > 0 { "\"-" } else { "\"" });
+        self.digits(thousandths / 1000, 0).raw(".").digits(thousandths % 1000, 3).raw("\"")
     }
 
     fn decimal(&mut self, units: u128) -> &mut Self {
@@ -300,9 +209,7 @@ impl Json<'_> {
     }
 
     fn bare_decimal(&mut self, units: u128) -> &mut Self {
-        self.digits(units / UNITS, 0)
-            .raw(".")
-            .digits(units % UNITS, 8)
+        self.digits(units / UNITS, 0).raw(".").digits(units % UNITS, 8)
     }
 
     /// A number, with zeros in front up to `width` digits.
@@ -355,12 +262,7 @@ mod tests {
     /// Payloads: trades, byte for byte.
     #[test]
     fn trades_are_written_as_documented() {
-        let trade = Trade {
-            id: 12,
-            price: 6_700_001,
-            lots: 1,
-            maker: Side::Bid,
-        };
+        let trade = Trade { id: 12, price: 6_700_001, lots: 1, maker: Side::Bid };
         assert_eq!(
             written(|out| style().trade(5, trade, out)),
             concat!(
@@ -368,11 +270,7 @@ mod tests {
                 r#""T":5,"m":true,"M":true}"#,
             )
         );
-        let total = Trade {
-            maker: Side::Ask,
-            lots: 250_000,
-            ..trade
-        };
+        let total = Trade { maker: Side::Ask, lots: 250_000, ..trade };
         assert_eq!(
             written(|out| style().agg_trade(5, 3, (11, 12), total, out)),
             concat!(
@@ -385,12 +283,7 @@ mod tests {
     /// Payloads: books, with a deleted level as zero.
     #[test]
     fn books_are_written_as_documented() {
-        let diff = Diff {
-            first_id: 7,
-            last_id: 9,
-            bids: vec![(100, 1), (99, 0)],
-            asks: vec![],
-        };
+        let diff = Diff { first_id: 7, last_id: 9, bids: vec![(100, 1), (99, 0)], asks: vec![] };
         assert_eq!(
             written(|out| style().depth_update(5, &diff, out)),
             concat!(
@@ -422,18 +315,8 @@ mod tests {
     #[test]
     fn statistics_are_written_as_documented() {
         let mut window = Tally::new(200);
-        window.add(Trade {
-            id: 1,
-            price: 200,
-            lots: 100_000,
-            maker: Side::Ask,
-        });
-        window.add(Trade {
-            id: 2,
-            price: 150,
-            lots: 100_000,
-            maker: Side::Bid,
-        });
+        window.add(Trade { id: 1, price: 200, lots: 100_000, maker: Side::Ask });
+        window.add(Trade { id: 2, price: 150, lots: 100_000, maker: Side::Bid });
         assert_eq!(
             written(|out| style().ticker(9, (1, 199, &window), ((149, 1), (151, 1)), out)),
             concat!(

@@ -26,9 +26,7 @@ impl SymbolSpec {
     /// The symbols simulated when none are named.
     #[must_use]
     pub fn defaults() -> Vec<Self> {
-        ["BTCUSDT", "ETHUSDT", "SOLUSDT", "BNBUSDT"]
-            .map(Self::of)
-            .into()
+        ["BTCUSDT", "ETHUSDT", "SOLUSDT", "BNBUSDT"].map(Self::of).into()
     }
 
     /// A symbol by name, in any case. Well-known ones have a likely price; any other trades
@@ -60,15 +58,7 @@ impl SymbolSpec {
         };
         let width = (anchor / 4000).max(60);
         let symbol = symbol.to_owned();
-        Self {
-            symbol,
-            tick,
-            lot,
-            anchor,
-            width,
-            order_lots,
-            actions_per_second,
-        }
+        Self { symbol, tick, lot, anchor, width, order_lots, actions_per_second }
     }
 }
 
@@ -84,10 +74,7 @@ mod tests {
     /// Simulation: symbols are upper case, whatever case they are asked for in.
     #[test]
     fn symbols_are_named_in_any_case() {
-        assert_eq!(
-            SymbolSpec::named("btcusdt").unwrap(),
-            SymbolSpec::defaults()[0]
-        );
+        assert_eq!(SymbolSpec::named("btcusdt").unwrap(), SymbolSpec::defaults()[0]);
         assert_eq!(SymbolSpec::named("xyz1").unwrap().symbol(), "XYZ1");
         for name in ["", "BTC/USDT", "é", "A23456789012345678901"] {
             assert_eq!(SymbolSpec::named(name), Err(SymbolError), "{name}");

@@ -136,26 +136,13 @@ mod tests {
     #[test]
     fn trades_add_up() {
         let mut tally = Tally::new(90);
-        for (id, price, lots, maker) in [
-            (7, 100, 2, Side::Ask),
-            (8, 105, 1, Side::Bid),
-            (9, 95, 3, Side::Ask),
-        ] {
-            tally.add(Trade {
-                id,
-                price,
-                lots,
-                maker,
-            });
+        for (id, price, lots, maker) in
+            [(7, 100, 2, Side::Ask), (8, 105, 1, Side::Bid), (9, 95, 3, Side::Ask)]
+        {
+            tally.add(Trade { id, price, lots, maker });
         }
-        assert_eq!(
-            (tally.open, tally.high, tally.low, tally.close),
-            (100, 105, 95, 95)
-        );
-        assert_eq!(
-            (tally.ids, tally.trades, tally.last_lots),
-            (Some((7, 9)), 3, 3)
-        );
+        assert_eq!((tally.open, tally.high, tally.low, tally.close), (100, 105, 95, 95));
+        assert_eq!((tally.ids, tally.trades, tally.last_lots), (Some((7, 9)), 3, 3));
         assert_eq!((tally.lots, tally.quote), (6, 590));
         assert_eq!((tally.taker_buy_lots, tally.taker_buy_quote), (5, 485));
     }
@@ -165,16 +152,8 @@ mod tests {
     fn candles_are_aligned_and_seamless() {
         let mut candle = Candle::new(("1m", 60_000), "x", 123_456, 5);
         assert_eq!((candle.open_ms, candle.close_ms()), (120_000, 179_999));
-        candle.tally.add(Trade {
-            id: 1,
-            price: 7,
-            lots: 1,
-            maker: Side::Bid,
-        });
+        candle.tally.add(Trade { id: 1, price: 7, lots: 1, maker: Side::Bid });
         candle.reopen();
-        assert_eq!(
-            (candle.open_ms, candle.tally.open, candle.tally.ids),
-            (180_000, 7, None)
-        );
+        assert_eq!((candle.open_ms, candle.tally.open, candle.tally.ids), (180_000, 7, None));
     }
 }

@@ -26,9 +26,7 @@ fn events_of(simulator: &mut Simulator, seconds: u64) -> Vec<(String, Vec<u8>)> 
 
 /// FNV-1a, so that a hash in this file means the same everywhere.
 fn hash(events: &[(String, Vec<u8>)]) -> u64 {
-    let bytes = events
-        .iter()
-        .flat_map(|(stream, payload)| stream.bytes().chain(payload.clone()));
+    let bytes = events.iter().flat_map(|(stream, payload)| stream.bytes().chain(payload.clone()));
     bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     })
@@ -52,10 +50,8 @@ fn the_same_seed_gives_the_same_bytes() {
 fn exactly_the_announced_streams_are_fed() {
     let mut simulator = simulator(1);
     let announced: HashSet<_> = simulator.streams().map(str::to_owned).collect();
-    let fed: HashSet<_> = events_of(&mut simulator, 10)
-        .into_iter()
-        .map(|(stream, _)| stream)
-        .collect();
+    let fed: HashSet<_> =
+        events_of(&mut simulator, 10).into_iter().map(|(stream, _)| stream).collect();
     assert_eq!(announced, fed);
     assert_eq!(announced.len(), 4 * 27 + 2);
 }
@@ -63,22 +59,9 @@ fn exactly_the_announced_streams_are_fed() {
 /// Simulation: a symbol named twice must not feed one stream from two books.
 #[test]
 fn a_symbol_named_twice_is_simulated_once() {
-    let twice = [
-        SymbolSpec::named("x").unwrap(),
-        SymbolSpec::named("X").unwrap(),
-    ];
-    assert_eq!(
-        Simulator::new(1, START_MS, &twice, Factor::ONE)
-            .streams()
-            .count(),
-        27 + 2
-    );
-    assert_eq!(
-        Simulator::new(1, START_MS, &[], Factor::ONE)
-            .streams()
-            .count(),
-        0
-    );
+    let twice = [SymbolSpec::named("x").unwrap(), SymbolSpec::named("X").unwrap()];
+    assert_eq!(Simulator::new(1, START_MS, &twice, Factor::ONE).streams().count(), 27 + 2);
+    assert_eq!(Simulator::new(1, START_MS, &[], Factor::ONE).streams().count(), 0);
 }
 
 /// Simulation: a demonstration is busy but readable, and more load can be asked for.
@@ -113,11 +96,7 @@ fn every_payload_has_the_documented_members_in_order() {
             _ if kind.starts_with("kline_") => "e E s k",
             _ if kind.starts_with("depth") => "lastUpdateId bids asks",
             _ => {
-                let members = if stream == "!ticker@arr" {
-                    ticker
-                } else {
-                    mini_ticker
-                };
+                let members = if stream == "!ticker@arr" { ticker } else { mini_ticker };
                 let array = value.as_array().unwrap();
                 assert_eq!(array.len(), 4);
                 let text = std::str::from_utf8(&payload).unwrap();
@@ -127,11 +106,7 @@ fn every_payload_has_the_documented_members_in_order() {
             }
         };
         let keys = keys(&payload);
-        let outer: Vec<_> = keys
-            .iter()
-            .take(expected.split(' ').count())
-            .cloned()
-            .collect();
+        let outer: Vec<_> = keys.iter().take(expected.split(' ').count()).cloned().collect();
         assert_eq!(outer.join(" "), expected, "{stream}");
         if kind.starts_with("kline_") {
             assert_eq!(keys[4..].join(" "), "t T s i f L o c h l v n x q V Q B");
@@ -144,11 +119,7 @@ fn every_payload_has_the_documented_members_in_order() {
 fn keys(json: &[u8]) -> Vec<String> {
     let text = std::str::from_utf8(json).unwrap();
     let pieces: Vec<_> = text.split('"').collect();
-    let named = pieces
-        .windows(2)
-        .skip(1)
-        .step_by(2)
-        .filter(|pair| pair[1].starts_with(':'));
+    let named = pieces.windows(2).skip(1).step_by(2).filter(|pair| pair[1].starts_with(':'));
     named.map(|pair| pair[0].to_owned()).collect()
 }
 
@@ -182,9 +153,7 @@ impl Copy {
 
     fn levels(side: &BTreeMap<String, String>) -> BTreeMap<u64, u64> {
         let units = |text: &String| text.replace('.', "").parse::<u64>().unwrap();
-        side.iter()
-            .map(|(price, quantity)| (units(price), units(quantity)))
-            .collect()
+        side.iter().map(|(price, quantity)| (units(price), units(quantity))).collect()
     }
 }
 
@@ -207,14 +176,8 @@ fn books_rebuilt_from_either_diff_stream_are_right() {
             for stream in [format!("{symbol}@depth"), format!("{symbol}@depth@100ms")] {
                 let copy = &copies[&stream];
                 assert_eq!(copy.last_id, Some(market.book().update_id()));
-                assert_eq!(
-                    Copy::levels(&copy.bids),
-                    market.book().bids().map(scale).collect()
-                );
-                assert_eq!(
-                    Copy::levels(&copy.asks),
-                    market.book().asks().map(scale).collect()
-                );
+                assert_eq!(Copy::levels(&copy.bids), market.book().bids().map(scale).collect());
+                assert_eq!(Copy::levels(&copy.asks), market.book().asks().map(scale).collect());
             }
         }
     }
@@ -247,10 +210,7 @@ fn ids_rise_and_partial_books_agree_with_diffs() {
     let mut rise = |stream: &str, value: &Value, key: &'static str, by_one: bool| {
         let id = value[key].as_u64().unwrap();
         if let Some(last) = last.insert((stream.to_owned(), key), id) {
-            assert!(
-                if by_one { id == last + 1 } else { id > last },
-                "{stream} {key} {last} {id}"
-            );
+            assert!(if by_one { id == last + 1 } else { id > last }, "{stream} {key} {last} {id}");
         }
     };
     let mut diffs: HashMap<String, u64> = HashMap::new();
@@ -295,10 +255,7 @@ fn candles_close_on_time() {
         }
     }
     assert_eq!(closed["btcusdt@kline_1s"].len(), 200);
-    let minutes: Vec<_> = closed["btcusdt@kline_1m"]
-        .windows(2)
-        .map(|w| w[1] - w[0])
-        .collect();
+    let minutes: Vec<_> = closed["btcusdt@kline_1m"].windows(2).map(|w| w[1] - w[0]).collect();
     assert_eq!(minutes, [60_000, 60_000]);
     assert!(!closed.contains_key("btcusdt@kline_1h"));
 }
@@ -306,10 +263,7 @@ fn candles_close_on_time() {
 /// Feeds: a simulation runs until its sink has had enough, counting what it published.
 #[test]
 fn a_running_simulation_stops_when_told() {
-    let mut sink = Kept {
-        stop_after: Some(20),
-        ..Kept::default()
-    };
+    let mut sink = Kept { stop_after: Some(20), ..Kept::default() };
     let counters = FeedCounters::default();
     Simulate::new(simulator(9)).run(&mut sink, &Switch::started(), &counters);
     assert_eq!((sink.events.len(), counters.events()), (20, 20));

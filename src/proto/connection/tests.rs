@@ -58,13 +58,7 @@ fn feed(connection: &mut Connection, input: &[u8], output: &mut Vec<u8>) -> Vec<
 }
 
 fn server(limits: Limits) -> Connection {
-    Connection::new(
-        Arc::new(Config {
-            limits,
-            ..Config::new(Role::Server)
-        }),
-        T0,
-    )
+    Connection::new(Arc::new(Config { limits, ..Config::new(Role::Server) }), T0)
 }
 
 fn run(pieces: &[&[u8]]) -> (Vec<Seen>, Vec<u8>) {
@@ -113,12 +107,8 @@ fn a_whole_message_is_borrowed_from_the_input() {
     let mut connection = server(Limits::default());
     let mut input = whole(OpCode::Binary, &[9; 1000]);
     let range = input.as_ptr_range();
-    let step = connection
-        .handle_input(&mut input, T0, &mut Vec::new())
-        .unwrap();
-    let Some(Event::Message(message)) = step.event else {
-        panic!("no message")
-    };
+    let step = connection.handle_input(&mut input, T0, &mut Vec::new()).unwrap();
+    let Some(Event::Message(message)) = step.event else { panic!("no message") };
     assert!(range.contains(&message.payload().as_ptr()));
     assert!(connection.pieces.is_none());
 }
@@ -141,18 +131,11 @@ fn fragments_are_one_message() {
 fn ping_between_fragments_is_answered_at_once() {
     let mut connection = server(Limits::default());
     let mut output = Vec::new();
-    assert_eq!(
-        feed(&mut connection, &part(OpCode::Text, b"Hel"), &mut output),
-        []
-    );
+    assert_eq!(feed(&mut connection, &part(OpCode::Text, b"Hel"), &mut output), []);
     let seen = feed(&mut connection, &whole(OpCode::Ping, b"now"), &mut output);
     assert_eq!(seen, [Seen::Ping(b"now".to_vec())]);
     assert_eq!(output, b"\x8a\x03now");
-    let seen = feed(
-        &mut connection,
-        &whole(OpCode::Continuation, b"lo"),
-        &mut output,
-    );
+    let seen = feed(&mut connection, &whole(OpCode::Continuation, b"lo"), &mut output);
     assert_eq!(seen, [text("Hello")]);
 }
 
@@ -160,14 +143,8 @@ fn ping_between_fragments_is_answered_at_once() {
 #[test]
 fn frames_out_of_sequence_fail() {
     for (frames, violation) in [
-        (
-            whole(OpCode::Continuation, b"x"),
-            Violation::ContinuationUnexpected,
-        ),
-        (
-            part(OpCode::Continuation, b"x"),
-            Violation::ContinuationUnexpected,
-        ),
+        (whole(OpCode::Continuation, b"x"), Violation::ContinuationUnexpected),
+        (part(OpCode::Continuation, b"x"), Violation::ContinuationUnexpected),
         (
             [part(OpCode::Text, b"x"), whole(OpCode::Text, b"y")].concat(),
             Violation::ContinuationExpected,
@@ -190,12 +167,7 @@ fn frames_out_of_sequence_fail() {
         assert_eq!(seen.last(), Some(&Seen::Failed(violation)));
         assert_eq!(
             output[..4],
-            [
-                0x88,
-                2 + u8::try_from(violation.reason().len()).unwrap(),
-                0x03,
-                0xea
-            ]
+            [0x88, 2 + u8::try_from(violation.reason().len()).unwrap(), 0x03, 0xea]
         );
     }
 }
@@ -214,22 +186,11 @@ fn invalid_utf8_fails_inside_an_unfinished_frame() {
 /// §5.6: a character may be cut by the end of a frame, not by the end of a message.
 #[test]
 fn characters_may_span_fragments() {
-    let euro = [
-        part(OpCode::Text, b"\xe2\x82"),
-        whole(OpCode::Continuation, b"\xac"),
-    ]
-    .concat();
+    let euro = [part(OpCode::Text, b"\xe2\x82"), whole(OpCode::Continuation, b"\xac")].concat();
     assert_eq!(run(&[&euro]).0, [text("€")]);
-    let cut = [
-        part(OpCode::Text, b"\xe2"),
-        whole(OpCode::Continuation, b"\x82"),
-    ]
-    .concat();
+    let cut = [part(OpCode::Text, b"\xe2"), whole(OpCode::Continuation, b"\x82")].concat();
     assert_eq!(run(&[&cut]).0, [Seen::Failed(Violation::InvalidUtf8)]);
-    assert_eq!(
-        run(&[&whole(OpCode::Text, b"\xe2\x82")]).0,
-        [Seen::Failed(Violation::InvalidUtf8)]
-    );
+    assert_eq!(run(&[&whole(OpCode::Text, b"\xe2\x82")]).0, [Seen::Failed(Violation::InvalidUtf8)]);
 }
 
 /// §5.5.1: the answer to a close frame echoes its code, and nothing after it is looked at.
@@ -275,29 +236,19 @@ fn invalid_close_frames_fail() {
 fn our_close_waits_for_the_answer() {
     let mut connection = server(Limits::default());
     let mut output = Vec::new();
-    let bye = CloseFrame {
-        code: CloseCode::GOING_AWAY,
-        reason: "bye",
-    };
+    let bye = CloseFrame { code: CloseCode::GOING_AWAY, reason: "bye" };
     connection.close(bye, T0, &mut output);
     connection.close(bye, T0, &mut output);
     assert_eq!(output, b"\x88\x05\x03\xe9bye");
     assert_eq!(connection.state(), State::Closing);
-    assert_eq!(
-        connection.send("late".into(), &mut output),
-        Err(SendError::Closing)
-    );
+    assert_eq!(connection.send("late".into(), &mut output), Err(SendError::Closing));
     output.clear();
     let input = [whole(OpCode::Text, b"x"), whole(OpCode::Ping, b"?")].concat();
     let seen = feed(&mut connection, &input, &mut output);
     assert_eq!(seen, [text("x"), Seen::Ping(b"?".to_vec())]);
     assert_eq!(output, b"\x8a\x01?");
     output.clear();
-    let seen = feed(
-        &mut connection,
-        &whole(OpCode::Close, b"\x03\xe9"),
-        &mut output,
-    );
+    let seen = feed(&mut connection, &whole(OpCode::Close, b"\x03\xe9"), &mut output);
     assert_eq!(seen, [Seen::Close(1001, String::new())]);
     assert_eq!((output, connection.state()), (vec![], State::Closed));
 }
@@ -305,35 +256,17 @@ fn our_close_waits_for_the_answer() {
 /// §10.4: the limits hold at the announcement, before a byte of payload has come.
 #[test]
 fn announced_lengths_over_the_limits_fail_at_once() {
-    let limits = Limits {
-        frame_bytes_max: 100,
-        message_bytes_max: 150,
-        fragments_max: 3,
-    };
+    let limits = Limits { frame_bytes_max: 100, message_bytes_max: 150, fragments_max: 3 };
     let huge = b"\x82\xff\x7f\xff\xff\xff\xff\xff\xff\xff\0\0\0\0";
-    assert_eq!(
-        run_with(limits, &[huge]).0,
-        [Seen::Failed(Violation::FrameTooLarge)]
-    );
-    let limits_of_message = Limits {
-        frame_bytes_max: 1000,
-        ..limits
-    };
+    assert_eq!(run_with(limits, &[huge]).0, [Seen::Failed(Violation::FrameTooLarge)]);
+    let limits_of_message = Limits { frame_bytes_max: 1000, ..limits };
     let large = whole(OpCode::Binary, &[0; 151]);
     let seen = run_with(limits_of_message, &[&large[..8]]).0;
     assert_eq!(seen, [Seen::Failed(Violation::MessageTooLarge)]);
-    let two = [
-        part(OpCode::Binary, &[0; 100]),
-        whole(OpCode::Continuation, &[0; 51]),
-    ]
-    .concat();
+    let two = [part(OpCode::Binary, &[0; 100]), whole(OpCode::Continuation, &[0; 51])].concat();
     let seen = run_with(limits, &[&two[..106 + 6]]).0;
     assert_eq!(seen, [Seen::Failed(Violation::MessageTooLarge)]);
-    let fits = [
-        part(OpCode::Binary, &[0; 100]),
-        whole(OpCode::Continuation, &[0; 50]),
-    ]
-    .concat();
+    let fits = [part(OpCode::Binary, &[0; 100]), whole(OpCode::Continuation, &[0; 50])].concat();
     assert_eq!(run_with(limits, &[&fits]).0, [Seen::Binary(vec![0; 150])]);
     let mut four = part(OpCode::Text, b"");
     for _ in 0..3 {
@@ -348,11 +281,7 @@ fn announced_lengths_over_the_limits_fail_at_once() {
 #[test]
 fn an_idle_connection_holds_no_buffer() {
     let mut connection = server(Limits::default());
-    let input = [
-        part(OpCode::Text, &[b'x'; 5000]),
-        whole(OpCode::Continuation, b"y"),
-    ]
-    .concat();
+    let input = [part(OpCode::Text, &[b'x'; 5000]), whole(OpCode::Continuation, b"y")].concat();
     for piece in input.chunks(7) {
         feed(&mut connection, piece, &mut Vec::new());
     }
@@ -371,36 +300,19 @@ fn timeouts_come_in_order() {
         idle_timeout: Some(Duration::from_millis(25)),
         close_timeout: Duration::from_millis(5),
     };
-    let config = Arc::new(Config {
-        timeouts,
-        ..Config::new(Role::Server)
-    });
+    let config = Arc::new(Config { timeouts, ..Config::new(Role::Server) });
     let mut connection = Connection::new(config, T0);
     assert_eq!(connection.poll_timeout(), Millis(10));
     assert_eq!(connection.handle_timeout(Millis(9)), None);
-    assert_eq!(
-        connection.handle_timeout(Millis(10)),
-        Some(Timeout::PingDue)
-    );
+    assert_eq!(connection.handle_timeout(Millis(10)), Some(Timeout::PingDue));
     assert_eq!(connection.handle_timeout(Millis(10)), None);
     let mut pong = whole(OpCode::Pong, b"");
-    connection
-        .handle_input(&mut pong, Millis(12), &mut Vec::new())
-        .unwrap();
-    assert_eq!(
-        connection.handle_timeout(Millis(20)),
-        Some(Timeout::PingDue)
-    );
-    assert_eq!(
-        connection.handle_timeout(Millis(30)),
-        Some(Timeout::PingDue)
-    );
+    connection.handle_input(&mut pong, Millis(12), &mut Vec::new()).unwrap();
+    assert_eq!(connection.handle_timeout(Millis(20)), Some(Timeout::PingDue));
+    assert_eq!(connection.handle_timeout(Millis(30)), Some(Timeout::PingDue));
     assert_eq!(connection.poll_timeout(), Millis(37));
     assert_eq!(connection.handle_timeout(Millis(37)), Some(Timeout::Idle));
-    let idle = CloseFrame {
-        code: CloseCode::GOING_AWAY,
-        reason: "",
-    };
+    let idle = CloseFrame { code: CloseCode::GOING_AWAY, reason: "" };
     connection.close(idle, Millis(37), &mut Vec::new());
     assert_eq!(connection.poll_timeout(), Millis(42));
     assert_eq!(connection.handle_timeout(Millis(41)), None);
@@ -416,43 +328,17 @@ fn client_and_server_talk() {
     let (mut up, mut down) = (Vec::new(), Vec::new());
     client.send("hi".into(), &mut up).unwrap();
     client.ping(b"p", &mut up).unwrap();
-    assert_eq!(
-        client.ping(&[0; 126], &mut up),
-        Err(SendError::ControlTooLong)
-    );
-    assert_eq!(
-        feed(&mut server, &up, &mut down),
-        [text("hi"), Seen::Ping(b"p".to_vec())]
-    );
+    assert_eq!(client.ping(&[0; 126], &mut up), Err(SendError::ControlTooLong));
+    assert_eq!(feed(&mut server, &up, &mut down), [text("hi"), Seen::Ping(b"p".to_vec())]);
     server.send(b"ho"[..].into(), &mut down).unwrap();
-    server.close(
-        CloseFrame {
-            code: CloseCode::NORMAL,
-            reason: "",
-        },
-        T0,
-        &mut down,
-    );
+    server.close(CloseFrame { code: CloseCode::NORMAL, reason: "" }, T0, &mut down);
     up.clear();
     let seen = feed(&mut client, &down, &mut up);
     let close = Seen::Close(1000, String::new());
-    assert_eq!(
-        seen,
-        [
-            Seen::Pong(b"p".to_vec()),
-            Seen::Binary(b"ho".to_vec()),
-            close.clone()
-        ]
-    );
+    assert_eq!(seen, [Seen::Pong(b"p".to_vec()), Seen::Binary(b"ho".to_vec()), close.clone()]);
     assert_eq!(feed(&mut server, &up, &mut Vec::new()), [close]);
-    assert_eq!(
-        (client.state(), server.state()),
-        (State::Closed, State::Closed)
-    );
-    assert!(matches!(
-        Header::parse(b"\x81\x80", CLIENT),
-        Err(Violation::Masked)
-    ));
+    assert_eq!((client.state(), server.state()), (State::Closed, State::Closed));
+    assert!(matches!(Header::parse(b"\x81\x80", CLIENT), Err(Violation::Masked)));
 }
 
 /// Frames as a client might send them: mostly in order, sometimes not.
@@ -462,22 +348,14 @@ fn frames() -> impl Strategy<Value = Vec<u8>> {
         1 => prop::collection::vec(any::<u8>(), 0..40),
         1 => prop::collection::vec(any::<u8>(), 120..300),
     ];
-    let frame = (
-        prop::sample::select(vec![0u8, 1, 1, 2, 2, 8, 9, 10]),
-        any::<bool>(),
-        payload,
-    )
+    let frame = (prop::sample::select(vec![0u8, 1, 1, 2, 2, 8, 9, 10]), any::<bool>(), payload)
         .prop_map(|(number, more, mut payload)| {
             let opcode = OpCode::from_number(number).unwrap();
             if opcode.is_control() {
                 payload.truncate(125);
             }
             let more = more && !opcode.is_control();
-            masked(
-                if more { Position::More } else { Position::Last },
-                opcode,
-                &payload,
-            )
+            masked(if more { Position::More } else { Position::Last }, opcode, &payload)
         });
     prop::collection::vec(frame, 0..8).prop_map(|frames| frames.concat())
 }
@@ -486,9 +364,7 @@ fn cut_at(data: &[u8], cuts: &[prop::sample::Index]) -> Vec<Vec<u8>> {
     let mut at: Vec<usize> = cuts.iter().map(|cut| cut.index(data.len() + 1)).collect();
     at.extend([0, data.len()]);
     at.sort_unstable();
-    at.windows(2)
-        .map(|pair| data[pair[0]..pair[1]].to_vec())
-        .collect()
+    at.windows(2).map(|pair| data[pair[0]..pair[1]].to_vec()).collect()
 }
 
 proptest! {
