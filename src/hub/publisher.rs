@@ -73,7 +73,7 @@ impl Publisher {
     }
 
     /// Publishes a message, and waits for room in the workers' inboxes: for sources that can be
-    /// slowed down without loss, such as a recording.
+    /// slowed down without loss, such as a recording. Not from a handler: it would wait for itself.
     pub fn publish_waiting(&self, topic: &Topic, message: Message<'_>) -> Delivery {
         self.send_to_all(topic, message, None, Sender::send)
     }

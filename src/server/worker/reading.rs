@@ -13,8 +13,6 @@ use std::time::SystemTime;
 
 /// Bytes read from one connection in a turn.
 const READ_BYTES_PER_TURN: usize = 256 << 10;
-/// Bytes discarded of a connection that is ending; a peer that sends more is cut off.
-const DISCARDED_BYTES_PER_TURN: usize = 1 << 20;
 
 /// What became of an opening handshake.
 enum Answered<S> {
@@ -50,9 +48,6 @@ impl<H: Handler> Worker<H> {
                     // A short read has emptied the socket: the next bytes make a new edge. Not so
                     // the end of the stream, if its edge has come already.
                     session.readable = len == buffer.len() || session.peer_ended;
-                    if matches!(session.stage, Stage::Ending(_)) {
-                        budget = budget.min(DISCARDED_BYTES_PER_TURN);
-                    }
                     budget = budget.saturating_sub(len);
                     self.core.counters.bytes_in.add(len as u64);
                     self.handle_bytes(key, buffer.get_mut(..len).unwrap_or_default());
@@ -89,33 +84,24 @@ impl<H: Handler> Worker<H> {
 
     /// Takes bytes of an opening handshake. Those that follow it are frames.
     fn handle_request(&mut self, key: Key, bytes: &mut [u8]) {
-        let Some(session) = self.session(key) else {
-            return;
-        };
-        let Stage::Handshake(handshake) = &mut session.stage else {
-            return;
-        };
-        if handshake.bytes.is_empty() {
-            let answered = self.answer_request(key, bytes);
-            match answered {
-                Some(answered) => self.after_answer(key, answered, bytes),
-                None => self.keep_request(key, bytes),
+        let Some(session) = self.session(key) else { return };
+        let Stage::Handshake(handshake) = &mut session.stage else { return };
+        let mut kept = std::mem::take(&mut handshake.bytes);
+        if kept.is_empty() {
+            match self.answer_request(key, bytes) {
+                Some(answered) => return self.after_answer(key, answered, bytes),
+                None => kept.extend_from_slice(bytes),
             }
         } else {
-            let mut all = std::mem::take(&mut handshake.bytes);
-            all.extend_from_slice(bytes);
-            match self.answer_request(key, &all) {
-                Some(answered) => self.after_answer(key, answered, &mut all),
-                None => self.keep_request(key, &all),
+            kept.extend_from_slice(bytes);
+            if let Some(answered) = self.answer_request(key, &kept) {
+                return self.after_answer(key, answered, &mut kept);
             }
         }
-    }
-
-    fn keep_request(&mut self, key: Key, bytes: &[u8]) {
         if let Some(session) = self.session(key)
             && let Stage::Handshake(handshake) = &mut session.stage
         {
-            handshake.bytes.extend_from_slice(bytes);
+            handshake.bytes = kept;
         }
     }
 
