@@ -13,7 +13,6 @@ use anyhow::Context as _;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::Arc;
 
 /// Stream names that a feed may bring. Events of further names are dropped.
 const STREAMS_MAX: usize = 65_536;
@@ -68,20 +67,22 @@ impl Feed {
     }
 
     /// Runs the feed on a thread of its own, until it ends or the switch is turned off.
-    pub(super) fn start(
-        self,
-        publisher: Publisher,
-        switch: Switch,
-        counters: Arc<FeedCounters>,
-    ) -> anyhow::Result<()> {
+    pub(super) fn start(self, publisher: Publisher, switch: Switch) -> anyhow::Result<()> {
         let mut sink = HubSink { publisher, switch: switch.clone(), topics: HashMap::new() };
-        let run = move || match self {
+        let run = move || self.run(&mut sink, &switch);
+        let spawned = std::thread::Builder::new().name("feed".to_owned()).spawn(run);
+        spawned.map(drop).context("cannot start a thread for the feed")
+    }
+
+    fn run(self, sink: &mut HubSink, switch: &Switch) {
+        let counters = FeedCounters::default();
+        match self {
             Self::Simulate(simulator) => {
-                Simulate::new(*simulator).run(&mut sink, &switch, &counters);
+                Simulate::new(*simulator).run(sink, switch, &counters);
             }
             Self::Stdin => {
                 let feed = ReaderFeed::new(std::io::stdin(), "standard input");
-                match feed.run(&mut sink, &switch, &counters) {
+                match feed.run(sink, switch, &counters) {
                     Ok(_) => tracing::info!(
                         events = counters.events(),
                         malformed_lines = counters.malformed_lines(),
@@ -92,13 +93,11 @@ impl Feed {
             }
             Self::Replay(recording, speed, repeat) => {
                 let replay = Replay::new(recording, speed, repeat);
-                if replay.run(&mut sink, &switch, &counters).end == ReplayEnd::Finished {
+                if replay.run(sink, switch, &counters).end == ReplayEnd::Finished {
                     tracing::info!("the last values stay until Ctrl-C");
                 }
             }
-        };
-        let spawned = std::thread::Builder::new().name("feed".to_owned()).spawn(run);
-        spawned.map(drop).context("cannot start a thread for the feed")
+        }
     }
 }
 

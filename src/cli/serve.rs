@@ -3,8 +3,8 @@
 use super::args::ServerArguments;
 use super::feeds::{Feed, Simulation, Source};
 use super::run;
-use super::units::{OptionalDuration, bytes, optional_duration};
-use crate::feed::{Factor, FeedCounters, Repeat, Speed, Switch, SymbolError, SymbolSpec};
+use super::units::{OptionalDuration, bytes, duration, optional_duration};
+use crate::feed::{Factor, Flow, Repeat, Speed, Switch, SymbolError, SymbolSpec};
 use crate::market::{MarketHandler, MarketOptions};
 use crate::server::{AttemptLimit, Options, PingPayload, Rate, Server};
 use anyhow::ensure;
@@ -12,7 +12,7 @@ use clap::Args;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 /// The span in which connection attempts are counted.
 const ATTEMPTS_SPAN: Duration = Duration::from_secs(300);
@@ -58,6 +58,11 @@ pub(super) struct ServeArguments {
     #[arg(long, value_name = "N")]
     wait_for: Option<u32>,
 
+    /// Wait this long once they have, so that clients started together miss nothing
+    /// [default: replay 1s, else 0s]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    start_delay: Option<Duration>,
+
     /// Longest message taken; a longer one closes the connection with code 1009
     #[arg(long, value_name = "BYTES", default_value = "16KiB", value_parser = bytes)]
     max_message: u64,
@@ -94,16 +99,20 @@ impl ServeArguments {
         run::start_log(&self.server)?;
         let feed = self.feed()?;
         let server = run::listen(&self.server, self.options())?;
-        let counters = Arc::new(FeedCounters::default());
-        let default_wait = u32::from(matches!(self.feed, Source::Replay(_)));
-        let wait_for = self.wait_for.unwrap_or(default_wait);
-        let switch = if wait_for == 0 { Switch::started() } else { Switch::held() };
+        let (wait_for, delay) = match self.feed {
+            Source::Replay(_) => (1, Duration::from_secs(1)),
+            Source::Simulate | Source::Stdin => (0, Duration::ZERO),
+        };
+        let wait_for = self.wait_for.unwrap_or(wait_for);
+        let delay = self.start_delay.unwrap_or(delay);
+        let switch = Switch::held();
+        let on_first_subscription = start_after(wait_for, delay, switch.clone());
         self.announce(&server, wait_for, &feed);
-        feed.start(server.publisher(), switch.clone(), counters)?;
+        feed.start(server.publisher(), switch.clone())?;
         let market = MarketOptions {
             streams_max: self.max_streams,
             page: Some(PAGE),
-            on_first_subscription: Some(start_after(wait_for, switch.clone())),
+            on_first_subscription: Some(on_first_subscription),
         };
         run::serve(server, |_| MarketHandler::new(market.clone()), move || switch.stop())
     }
@@ -168,12 +177,28 @@ impl ServeArguments {
     }
 }
 
-/// A function that starts the feed when it is called for the `count`th time.
-fn start_after(count: u32, switch: Switch) -> Arc<dyn Fn() + Send + Sync> {
+/// Starts the feed `delay` after the function that it returns has been called `count` times.
+fn start_after(count: u32, delay: Duration, switch: Switch) -> Arc<dyn Fn() + Send + Sync> {
+    let start = move || {
+        let switch = switch.clone();
+        let start = move || {
+            if switch.sleep_until(Instant::now() + delay) == Flow::Continue {
+                switch.start();
+            }
+        };
+        if delay.is_zero() {
+            start();
+        } else {
+            std::thread::spawn(start);
+        }
+    };
+    if count == 0 {
+        start();
+    }
     let seen = AtomicU32::new(0);
     Arc::new(move || {
         if seen.fetch_add(1, Ordering::Relaxed).saturating_add(1) == count {
-            switch.start();
+            start();
         }
     })
 }
