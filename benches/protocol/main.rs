@@ -1,0 +1,28 @@
+//! What the protocol costs without a socket: `cargo bench --bench protocol`.
+
+mod decode;
+mod encode;
+mod handshake;
+mod mask;
+mod utf8;
+
+use criterion::{Criterion, criterion_main};
+use std::time::Duration;
+
+/// Every benchmark for less than a second: enough to see a change of some percent on a quiet
+/// machine. `-- --measurement-time 5` for more.
+fn benches() {
+    let mut criterion = Criterion::default()
+        .sample_size(20)
+        .warm_up_time(Duration::from_millis(200))
+        .measurement_time(Duration::from_millis(500))
+        .configure_from_args();
+    decode::bench(&mut criterion);
+    encode::bench(&mut criterion);
+    mask::bench(&mut criterion);
+    utf8::bench(&mut criterion);
+    handshake::bench(&mut criterion);
+    criterion.final_summary();
+}
+
+criterion_main!(benches);
