@@ -11,6 +11,7 @@ pub(crate) mod client;
 pub(crate) mod frame;
 pub(crate) mod program;
 pub(crate) mod server;
+pub(crate) mod talk;
 
 use std::time::{Duration, Instant};
 

@@ -3,16 +3,21 @@
 use super::{DEADLINE, eventually};
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 /// A server that runs until it is dropped.
 pub(crate) struct Program {
     child: Child,
     pub(crate) address: SocketAddr,
+    /// Standard input, which ends when this is dropped.
+    pub(crate) stdin: Option<ChildStdin>,
     /// Lines of standard output.
     pub(crate) stdout: Receiver<String>,
+    /// Lines of standard error.
+    log: Receiver<String>,
 }
 
 /// What a program that has ended said.
@@ -27,21 +32,33 @@ impl Program {
     /// Starts a server on a free port.
     pub(crate) fn start(arguments: &[&str]) -> Self {
         let mut command = command(arguments);
-        command.args(["--listen", "127.0.0.1:0", "--log", "warn"]);
-        let mut child = command.stdout(Stdio::piped()).spawn().expect("the program starts");
-        let out = BufReader::new(child.stdout.take().expect("a piped output"));
-        let (sender, stdout) = channel();
-        std::thread::spawn(move || {
-            for line in out.lines().map_while(Result::ok) {
-                if sender.send(line).is_err() {
-                    break;
-                }
-            }
-        });
-        let first = stdout.recv_timeout(DEADLINE).expect("the program says where it listens");
+        command.args(["--listen", "127.0.0.1:0"]).stdin(Stdio::piped());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the program starts");
+        let (stdout, log) = (lines(child.stdout.take()), lines(child.stderr.take()));
+        let Ok(first) = stdout.recv_timeout(DEADLINE) else {
+            panic!("the program does not say where it listens, but {:?}", log.recv());
+        };
         let address = first.split_once("ws://").and_then(|(_, address)| address.parse().ok());
         let address = address.unwrap_or_else(|| panic!("no address: {first}"));
-        Self { child, address, stdout }
+        let stdin = child.stdin.take();
+        Self { child, address, stdin, stdout, log }
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits for a line of standard error with `part` in it; earlier ones are passed over.
+    pub(crate) fn logged(&self, part: &str) -> String {
+        let (start, mut passed) = (Instant::now(), Vec::new());
+        loop {
+            match self.log.recv_timeout(DEADLINE.saturating_sub(start.elapsed())) {
+                Ok(line) if line.contains(part) => return line,
+                Ok(line) => passed.push(line),
+                Err(_) => panic!("the log does not say {part:?}, but {passed:#?}"),
+            }
+        }
     }
 
     /// Sends a signal: `TERM`, `INT`.
@@ -80,6 +97,16 @@ fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tickwire"));
     command.args(arguments).stdin(Stdio::null()).env_remove("TICKWIRE_LOG");
     command
+}
+
+fn lines(pipe: Option<impl Read + Send + 'static>) -> Receiver<String> {
+    let pipe = BufReader::new(pipe.expect("a piped output"));
+    let (sender, receiver) = channel();
+    // A test that is over receives no more.
+    std::thread::spawn(move || {
+        let _ = pipe.lines().map_while(Result::ok).try_for_each(|line| sender.send(line));
+    });
+    receiver
 }
 
 fn collect(pipe: Option<impl Read + Send + 'static>) -> JoinHandle<String> {
