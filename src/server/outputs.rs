@@ -223,10 +223,15 @@ impl Outputs {
             outbox.queue(arena.get(range).unwrap_or_default());
         }
         outbox.advance(written);
-        Ok((
-            if outbox.unstarted() > queue_bytes_max { Flushed::Overflow } else { Flushed::Queued },
-            written,
-        ))
+        // A short write need not mean that the socket is full, and only a socket that has said so
+        // makes an edge when it has room again.
+        let written = written + write_all(outbox, tcp)?;
+        if outbox.is_empty() {
+            output.outbox = None;
+            return Ok((Flushed::Done, written));
+        }
+        let overflows = outbox.unstarted() > queue_bytes_max;
+        Ok((if overflows { Flushed::Overflow } else { Flushed::Queued }, written))
     }
 
     /// Writes what is queued, until it is all gone or the socket takes no more; yields how much
@@ -241,18 +246,11 @@ impl Outputs {
         let Some(outbox) = &mut output.outbox else {
             return Ok(0);
         };
-        let mut total = 0;
-        while !outbox.is_empty() {
-            match tcp.write(outbox.pending())? {
-                Written::Bytes(written) => {
-                    outbox.advance(written);
-                    total += written;
-                }
-                Written::WouldBlock => return Ok(total),
-            }
+        let written = write_all(outbox, tcp)?;
+        if outbox.is_empty() {
+            output.outbox = None;
         }
-        output.outbox = None;
-        Ok(total)
+        Ok(written)
     }
 
     /// Drops all queued frames of which no byte has gone, queues `farewell` in their place and
@@ -314,6 +312,21 @@ fn queue(
         outbox.queue(arena.get(range).unwrap_or_default());
     }
     Flushed::Queued
+}
+
+/// Writes from the queue until it is empty or the socket takes no more; yields how much that was.
+fn write_all(outbox: &mut Outbox, tcp: &mut Tcp) -> io::Result<usize> {
+    let mut total = 0;
+    while !outbox.is_empty() {
+        match tcp.write(outbox.pending())? {
+            Written::Bytes(written) => {
+                outbox.advance(written);
+                total += written;
+            }
+            Written::WouldBlock => break,
+        }
+    }
+    Ok(total)
 }
 
 fn write(
