@@ -4,6 +4,7 @@ use super::DEADLINE;
 use super::frame::{self, BINARY, FIN, Frame, PONG, TEXT};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::time::Duration;
 
 /// The key and the answer to it of RFC 6455 §1.3.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
@@ -86,8 +87,15 @@ impl Client {
         self.stream.shutdown(Shutdown::Write).expect("the connection stands");
     }
 
-    pub(crate) fn local_addr(&self) -> SocketAddr {
-        self.stream.local_addr().expect("the connection stands")
+    /// Ends the connection with a reset.
+    pub(crate) fn reset(self) {
+        let socket = socket2::SockRef::from(&self.stream);
+        socket.set_linger(Some(Duration::ZERO)).expect("the connection stands");
+    }
+
+    /// A second handle, to send from another thread.
+    pub(crate) fn writer(&self) -> TcpStream {
+        self.stream.try_clone().expect("a descriptor is free")
     }
 
     /// The next frame.
@@ -200,7 +208,7 @@ impl Client {
         let mut buffer = [0; 64 << 10];
         match self.stream.read(&mut buffer) {
             Ok(len) => {
-                self.received.extend_from_slice(&buffer[..len]);
+                self.received.extend_from_slice(buffer.get(..len).unwrap_or_default());
                 len > 0
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
