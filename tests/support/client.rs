@@ -142,6 +142,14 @@ impl Client {
         panic!("the end was expected, got {}", self.received.escape_ascii());
     }
 
+    /// Whether the end of the stream, or anything else, has come already.
+    pub(crate) fn has_news(&self) -> bool {
+        self.stream.set_nonblocking(true).expect("the connection stands");
+        let news = self.stream.peek(&mut [0]).is_ok();
+        self.stream.set_nonblocking(false).expect("the connection stands");
+        news
+    }
+
     /// Reads what a server says that fails the connection (§7.1.7): a close frame, and the end.
     pub(crate) fn expect_failure(&mut self, code: u16) -> String {
         let reason = self.expect_close(code);
