@@ -4,6 +4,7 @@ use super::DEADLINE;
 use super::frame::{self, BINARY, FIN, Frame, PONG, TEXT};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::time::Duration;
 
 /// The key and the answer to it of RFC 6455 §1.3.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
@@ -86,8 +87,15 @@ impl Client {
         self.stream.shutdown(Shutdown::Write).expect("the connection stands");
     }
 
-    pub(crate) fn local_addr(&self) -> SocketAddr {
-        self.stream.local_addr().expect("the connection stands")
+    /// Ends the connection with a reset.
+    pub(crate) fn reset(self) {
+        let socket = socket2::SockRef::from(&self.stream);
+        socket.set_linger(Some(Duration::ZERO)).expect("the connection stands");
+    }
+
+    /// A second handle, to send from another thread.
+    pub(crate) fn writer(&self) -> TcpStream {
+        self.stream.try_clone().expect("a descriptor is free")
     }
 
     /// The next frame.
@@ -132,6 +140,14 @@ impl Client {
             return;
         }
         panic!("the end was expected, got {}", self.received.escape_ascii());
+    }
+
+    /// Whether the end of the stream, or anything else, has come already.
+    pub(crate) fn has_news(&self) -> bool {
+        self.stream.set_nonblocking(true).expect("the connection stands");
+        let news = self.stream.peek(&mut [0]).is_ok();
+        self.stream.set_nonblocking(false).expect("the connection stands");
+        news
     }
 
     /// Reads what a server says that fails the connection (§7.1.7): a close frame, and the end.
@@ -200,7 +216,7 @@ impl Client {
         let mut buffer = [0; 64 << 10];
         match self.stream.read(&mut buffer) {
             Ok(len) => {
-                self.received.extend_from_slice(&buffer[..len]);
+                self.received.extend_from_slice(buffer.get(..len).unwrap_or_default());
                 len > 0
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {

@@ -66,7 +66,7 @@ impl Frame {
 
 impl fmt::Debug for Frame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = &self.payload[..self.payload.len().min(80)];
+        let shown = self.payload.get(..80).unwrap_or(&self.payload);
         write!(f, "{:#04x} {} bytes \"{}\"", self.first, self.payload.len(), shown.escape_ascii())
     }
 }
