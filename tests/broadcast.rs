@@ -28,8 +28,9 @@ impl Handler for Board {
 
     fn on_request(&mut self, opening: &Opening<'_>) -> Upgrade<Wish> {
         let mut parts = opening.request.path().split('/').skip(1);
-        let view = parts.next().and_then(|part| part.parse().ok()).and_then(View::new).unwrap();
-        let topics = parts.next().unwrap().split(',').map(str::to_owned).collect();
+        let view =
+            parts.next().and_then(|part| part.parse().ok()).and_then(View::new).expect("a view");
+        let topics = parts.next().expect("topics").split(',').map(str::to_owned).collect();
         Upgrade::accept(Wish { view, topics })
     }
 
@@ -48,8 +49,9 @@ impl Handler for Board {
     fn on_message(&mut self, cx: &mut Context<'_, Wish>, message: Message<'_>) {
         let Message::Text(text) = message else { return };
         let mut words = text.split(' ');
-        let topics: Vec<&str> = words.next().unwrap().split(',').collect();
-        let mut number = || words.next().unwrap().parse::<usize>().unwrap();
+        let topics: Vec<&str> = words.next().expect("topics").split(',').collect();
+        let mut number =
+            || -> usize { words.next().and_then(|word| word.parse().ok()).expect("a number") };
         let (times, bytes) = (number(), number());
         for time in 0..times {
             for topic in &topics {

@@ -3,7 +3,6 @@
 
 mod support;
 
-use std::fmt::Write as _;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -22,7 +21,7 @@ impl Recording {
     fn new(name: &str, content: &[u8]) -> Self {
         let file = format!("tickwire-feeds-{}-{name}", std::process::id());
         let path = std::env::temp_dir().join(file);
-        std::fs::write(&path, content).unwrap();
+        std::fs::write(&path, content).expect("the directory takes a file");
         Self { path }
     }
 
@@ -41,7 +40,7 @@ impl Drop for Recording {
 /// A stream and a payload, of every size and with what a rewriter would change: spaces, escapes,
 /// the form of numbers, the order of members.
 fn event(number: usize) -> (&'static str, String) {
-    let stream = STREAMS[number * number / 5 % STREAMS.len()];
+    let stream = STREAMS.get(number * number / 5 % STREAMS.len()).expect("a remainder");
     let filler = "x".repeat(number * 37 % 700);
     let payload = format!(r#"{{ "u":{number}, "b":1.50e0,"a":"\u0041é","x":"{filler}"}}"#);
     (stream, payload)
@@ -58,9 +57,9 @@ fn lines() -> String {
     for number in 0..EVENTS {
         let (stream, payload) = event(number);
         if number % 2 == 0 {
-            write!(lines, "{} ", 1_700_000_000_000_000_000 + number).unwrap();
+            lines.push_str(&format!("{} ", 1_700_000_000_000_000_000 + number));
         }
-        writeln!(lines, "{}", combined(stream, &payload)).unwrap();
+        lines.push_str(&(combined(stream, &payload) + "\n"));
         match number % 1000 {
             5 => lines.push_str("7 {\"lastUpdateId\":1,\"bids\":[],\"asks\":[]}\n"),
             6 => lines.push_str("{\"stream\":\"s@trade\",\"data\":{\"cut\n"),
@@ -76,8 +75,8 @@ const MALFORMED: usize = 2 * EVENTS / 1000;
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    packer.write_all(bytes).unwrap();
-    packer.finish().unwrap()
+    packer.write_all(bytes).expect("memory takes all");
+    packer.finish().expect("memory takes all")
 }
 
 /// One client of each stream, and one of all, combined.
@@ -172,7 +171,7 @@ fn standard_input_is_published_as_it_comes() {
     let counts = format!("events={EVENTS} malformed_lines={MALFORMED}");
     assert!(ended.contains(&counts), "{ended}");
     // The last state is still told, and neither the last trade nor the last difference.
-    let last = (0..EVENTS).map(event).filter(|event| event.0 == STREAMS[1]).last().unwrap();
+    let last = (0..EVENTS).map(event).rfind(|event| event.0 == STREAMS[1]).unwrap();
     let target = format!("/ws/{}", STREAMS.join("/"));
     let mut late = Client::open_at(program.address, &target);
     assert_eq!(late.hear(), last.1);

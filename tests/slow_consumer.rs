@@ -94,12 +94,12 @@ enum SmallBuffer {
 fn connect(address: SocketAddr, target: &str, small: SmallBuffer) -> TcpStream {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a descriptor is free");
     if small == SmallBuffer::Yes {
-        socket.set_recv_buffer_size(4096).unwrap();
+        socket.set_recv_buffer_size(4096).expect("a new socket takes options");
     }
     socket.connect_timeout(&address.into(), DEADLINE).expect("the server listens");
     let mut stream = TcpStream::from(socket);
-    stream.set_read_timeout(Some(DEADLINE)).unwrap();
-    stream.write_all(upgrade_request(target, "").as_bytes()).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).expect("the deadline is not zero");
+    stream.write_all(upgrade_request(target, "").as_bytes()).expect("the server takes it");
     // The feed has said nothing yet: all that comes is the answer.
     let (mut head, mut byte) = (Vec::new(), [0]);
     while !head.ends_with(b"\r\n\r\n") {
@@ -125,7 +125,7 @@ fn expect_farewell(stuck: &mut TcpStream) {
     let mut events = 0;
     loop {
         let (frame, len) = Frame::parse(rest).expect("a whole frame");
-        rest = &rest[len..];
+        rest = rest.split_at(len).1;
         if frame.first != FIN | TEXT {
             assert_eq!(frame.close_code_and_reason(), (Some(1008), "slow consumer".to_owned()));
             break;
@@ -139,13 +139,13 @@ fn expect_farewell(stuck: &mut TcpStream) {
 
 /// A line of `/proc/<id>/status`, in bytes.
 fn memory(id: u32, name: &str) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+    let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("it runs");
     let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a known line");
-    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
 }
 
 fn expect_descriptors() {
-    let limits = std::fs::read_to_string("/proc/self/limits").unwrap();
+    let limits = std::fs::read_to_string("/proc/self/limits").expect("procfs");
     let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
     let soft = line.and_then(|line| line.split_whitespace().next()).expect("a limit");
     let enough = soft == "unlimited" || soft.parse::<u64>().is_ok_and(|soft| soft >= DESCRIPTORS);
