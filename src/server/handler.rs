@@ -35,7 +35,8 @@ pub trait Handler {
     /// A whole message came. It is not called any more once the application closed the connection.
     fn on_message(&mut self, cx: &mut Context<'_, Self::Session>, message: Message<'_>);
 
-    /// The connection's send queue is empty again, after its socket had refused something.
+    /// The connection's send queue is empty again, after its socket had refused something. Not
+    /// called any more once the connection is closing; nor is `on_shutdown`.
     fn on_drain(&mut self, cx: &mut Context<'_, Self::Session>) {
         let _ = cx;
     }
