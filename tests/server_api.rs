@@ -13,7 +13,8 @@ use support::{DEADLINE, eventually};
 use tickwire::http::{Request, Response, Status};
 use tickwire::proto::{CloseCode, Message, Violation};
 use tickwire::server::{
-    Cause, Closed, Context, Delivery, Handler, Opening, Options, Retain, Server, Upgrade,
+    Cause, Closed, Context, Delivery, Handler, Opening, Options, Published, Retain, Server,
+    Upgrade, View,
 };
 
 /// So many frames of 100 kB that no socket takes them all at once.
@@ -93,6 +94,11 @@ impl Handler for Puppet {
     fn on_shutdown(&mut self, cx: &mut Context<'_, String>) {
         let _ = self.calls.send("on_shutdown");
         cx.send("last words");
+    }
+
+    fn render(event: &Published<'_>, _: View, out: &mut Vec<u8>) {
+        out.extend_from_slice(event.payload);
+        assert_ne!(event.payload, b"panic-on-render", "on purpose");
     }
 
     fn on_close(&mut self, session: String, closed: &Closed<'_>) {
@@ -199,6 +205,25 @@ fn a_handlers_panic_costs_one_connection() {
     }
     other.expect_alive();
     other.close();
+}
+
+/// An event that cannot be rendered is nobody's fault: it is left out, and all go on.
+#[test]
+fn an_event_that_cannot_be_rendered_is_left_out() {
+    let stage = puppets(options());
+    let publisher = &stage.server.publisher;
+    let topic = publisher.topic("ticks", Retain::Last);
+    let mut subscriber = stage.subscriber("ticks");
+    for payload in ["before", "panic-on-render"] {
+        publisher.publish(&topic, Message::Text(payload));
+    }
+    subscriber.expect_text("before");
+    // The event is the topic's last one all the same, and fails for the next subscriber too.
+    let mut next = stage.subscriber("ticks");
+    publisher.publish(&topic, Message::Text("after"));
+    for client in [&mut subscriber, &mut next] {
+        client.expect_text("after");
+    }
 }
 
 /// A handler that cannot even be made stops the whole server: a part of it would serve only a part

@@ -127,7 +127,7 @@ impl Server {
     /// The system refuses what an event loop needs. The other workers stop too.
     ///
     /// # Panics
-    /// If `make` or [`Handler::render`] panics, once all workers have stopped.
+    /// If `make` panics, once all workers have stopped.
     pub fn run<H: Handler>(self, make: impl Fn(usize) -> H + Sync) -> io::Result<()> {
         let Self { shared, counters, parts, .. } = self;
         let run_one = |number: usize, (parts, inbox), counters: &Arc<Counters>| {

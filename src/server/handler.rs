@@ -53,7 +53,8 @@ pub trait Handler {
 
     /// Appends what subscribers with this `view` get of a published event. Called at most once for
     /// an event and view on each worker, however many subscribers there are. Must only append;
-    /// what it appends to a text event must be UTF-8. The default view is the payload itself.
+    /// what it appends to a text event must be UTF-8. Where it panics, nobody gets the event in
+    /// that view. The default view is the payload itself.
     fn render(event: &Published<'_>, view: View, out: &mut Vec<u8>) {
         let _ = view;
         out.extend_from_slice(event.payload);
