@@ -27,7 +27,7 @@ impl Program {
     /// Starts a server on a free port.
     pub(crate) fn start(arguments: &[&str]) -> Self {
         let mut command = command(arguments);
-        command.args(["--listen", "127.0.0.1:0", "--log", "warn"]);
+        command.args(["--listen", "127.0.0.1:0", "--log", "error"]);
         let mut child = command.stdout(Stdio::piped()).spawn().expect("the program starts");
         let out = BufReader::new(child.stdout.take().expect("a piped output"));
         let (sender, stdout) = channel();
