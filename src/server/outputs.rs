@@ -17,7 +17,7 @@ use std::ops::Range;
 
 /// Ranges longer than this in all are not copied together but written with a vectored write.
 const CORK_BYTES_MAX: usize = 64 << 10;
-/// Ranges in one vectored write.
+/// Ranges in one vectored write; those of a turn beyond it take further ones.
 const SLICES_MAX: usize = 64;
 /// Room that the arena keeps from turn to turn.
 const ARENA_RETAINED_BYTES_MAX: usize = 4 << 20;
@@ -342,9 +342,7 @@ fn write(
         return tcp.write(arena.get(first).unwrap_or_default());
     }
     if total > CORK_BYTES_MAX {
-        let bytes_of = |range| IoSlice::new(arena.get(range).unwrap_or_default());
-        let slices: Vec<IoSlice<'_>> = ranges.take(SLICES_MAX).map(bytes_of).collect();
-        return tcp.write_vectored(&slices);
+        return write_vectored(tcp, arena, ranges);
     }
     let same = Ranges { ..ranges }.eq(cork.ranges.iter().cloned());
     if !same {
@@ -356,4 +354,23 @@ fn write(
         }
     }
     tcp.write(&cork.bytes)
+}
+
+/// Writes ranges from where they lie, until all are gone or the socket has refused something: one
+/// that has not will never say that it has room again.
+fn write_vectored(tcp: &mut Tcp, arena: &[u8], mut ranges: Ranges<'_>) -> io::Result<Written> {
+    let (mut offered, mut total) = (0, 0);
+    loop {
+        let bytes_of = |range| IoSlice::new(arena.get(range).unwrap_or_default());
+        let slices: Vec<IoSlice<'_>> = ranges.by_ref().take(SLICES_MAX).map(bytes_of).collect();
+        offered += slices.iter().map(|slice| slice.len()).sum::<usize>();
+        match tcp.write_vectored(&slices)? {
+            Written::WouldBlock if total == 0 => return Ok(Written::WouldBlock),
+            Written::WouldBlock => return Ok(Written::Bytes(total)),
+            Written::Bytes(written) => total += written,
+        }
+        if ranges.next == NONE || total < offered {
+            return Ok(Written::Bytes(total));
+        }
+    }
 }
