@@ -156,23 +156,27 @@ impl ServeArguments {
 
     fn announce(&self, server: &Server, wait_for: u32, feed: &Feed) {
         let address = server.local_addr();
-        let mut what = match &self.feed {
+        let what = match &self.feed {
             Source::Simulate => "a simulated market".to_owned(),
             Source::Stdin => "what comes on standard input".to_owned(),
             Source::Replay(path) => format!("a replay of {}", path.display()),
         };
-        if wait_for > 0 {
-            what.push_str(&format!(", from the {wait_for}. subscriber on,"));
-        }
         let mut text = run::title(&what, server);
+        if wait_for > 0 {
+            let clients = if wait_for == 1 { "client" } else { "clients" };
+            text.push_str(&format!("  waits  for {wait_for} {clients} to subscribe\n"));
+        }
+        // Which streams a recording or standard input has is not known before they have come.
+        let mut example = "STREAM";
         if let Feed::Simulate(simulator) = feed {
             let streams: Vec<&str> = simulator.streams().collect();
             let some: Vec<&str> = streams.iter().copied().take(4).collect();
             let (some, count) = (some.join(" "), streams.len());
             text.push_str(&format!("  feeds  {some} … ({count} streams)\n"));
+            example = streams.first().copied().unwrap_or(example);
         }
         text.push_str(&format!("  open   http://{address}/ in a browser\n"));
-        text.push_str(&format!("  or try npx wscat -c ws://{address}/ws/btcusdt@trade\n"));
+        text.push_str(&format!("  or try npx wscat -c ws://{address}/ws/{example}\n"));
         run::announce(&text);
     }
 }

@@ -125,16 +125,17 @@ impl Server {
     ///
     /// # Errors
     /// The system refuses what an event loop needs. The other workers stop too.
+    ///
+    /// # Panics
+    /// If `make` panics, once all workers have stopped.
     pub fn run<H: Handler>(self, make: impl Fn(usize) -> H + Sync) -> io::Result<()> {
         let Self { shared, counters, parts, .. } = self;
         let run_one = |number: usize, (parts, inbox), counters: &Arc<Counters>| {
+            let _others = StopOthers(&shared.shutdown);
             let handler = make(number);
             let counters = Arc::clone(counters);
             let worker = Worker::new(number, parts, inbox, counters, Arc::clone(&shared), handler);
-            let result = worker.and_then(Worker::run);
-            // One worker without the others would serve a part of the connections only.
-            shared.shutdown.shutdown();
-            result
+            worker.and_then(Worker::run)
         };
         let run_one = &run_one;
         std::thread::scope(|scope| {
@@ -158,5 +159,15 @@ impl Server {
             }
             result
         })
+    }
+}
+
+/// Stops all workers when one of them has ended, also by a panic: the others alone would serve a
+/// part of the connections only.
+struct StopOthers<'a>(&'a ShutdownHandle);
+
+impl Drop for StopOthers<'_> {
+    fn drop(&mut self) {
+        self.0.shutdown();
     }
 }

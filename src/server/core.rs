@@ -10,6 +10,7 @@ use crate::hub::{Publication, Publisher, SlotKey, Subscriptions};
 use crate::proto::frame::{self, Position, encode_with};
 use crate::proto::{CloseCode, Message, OpCode};
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 /// The function that makes a view of an event: [`Handler::render`](super::Handler::render).
@@ -140,7 +141,8 @@ impl Core {
     }
 }
 
-/// Appends the frame of one view of an event; yields where it is.
+/// Appends the frame of one view of an event; yields where it is. Where the handler panics, there
+/// is no frame: nobody gets the event in that view, and no connection is to blame.
 fn encode(
     arena: &mut Vec<u8>,
     render: Render,
@@ -149,6 +151,11 @@ fn encode(
     view: View,
 ) -> Range<usize> {
     let start = arena.len();
-    encode_with(arena, opcode, |out| render(event, view, out));
+    let encoded = catch_unwind(AssertUnwindSafe(|| {
+        encode_with(arena, opcode, |out| render(event, view, out));
+    }));
+    if encoded.is_err() {
+        arena.truncate(start);
+    }
     start..arena.len()
 }

@@ -35,7 +35,8 @@ pub trait Handler {
     /// A whole message came. It is not called any more once the application closed the connection.
     fn on_message(&mut self, cx: &mut Context<'_, Self::Session>, message: Message<'_>);
 
-    /// The connection's send queue is empty again, after its socket had refused something.
+    /// The connection's send queue is empty again, after its socket had refused something. Not
+    /// called any more once the connection is closing; nor is `on_shutdown`.
     fn on_drain(&mut self, cx: &mut Context<'_, Self::Session>) {
         let _ = cx;
     }
@@ -52,7 +53,8 @@ pub trait Handler {
 
     /// Appends what subscribers with this `view` get of a published event. Called at most once for
     /// an event and view on each worker, however many subscribers there are. Must only append;
-    /// what it appends to a text event must be UTF-8. The default view is the payload itself.
+    /// what it appends to a text event must be UTF-8. Where it panics, nobody gets the event in
+    /// that view. The default view is the payload itself.
     fn render(event: &Published<'_>, view: View, out: &mut Vec<u8>) {
         let _ = view;
         out.extend_from_slice(event.payload);

@@ -17,7 +17,7 @@ use std::ops::Range;
 
 /// Ranges longer than this in all are not copied together but written with a vectored write.
 const CORK_BYTES_MAX: usize = 64 << 10;
-/// Ranges in one vectored write.
+/// Ranges in one vectored write; those of a turn beyond it take further ones.
 const SLICES_MAX: usize = 64;
 /// Room that the arena keeps from turn to turn.
 const ARENA_RETAINED_BYTES_MAX: usize = 4 << 20;
@@ -223,10 +223,15 @@ impl Outputs {
             outbox.queue(arena.get(range).unwrap_or_default());
         }
         outbox.advance(written);
-        Ok((
-            if outbox.unstarted() > queue_bytes_max { Flushed::Overflow } else { Flushed::Queued },
-            written,
-        ))
+        // A short write need not mean that the socket is full, and only a socket that has said so
+        // makes an edge when it has room again.
+        let written = written + write_all(outbox, tcp)?;
+        if outbox.is_empty() {
+            output.outbox = None;
+            return Ok((Flushed::Done, written));
+        }
+        let overflows = outbox.unstarted() > queue_bytes_max;
+        Ok((if overflows { Flushed::Overflow } else { Flushed::Queued }, written))
     }
 
     /// Writes what is queued, until it is all gone or the socket takes no more; yields how much
@@ -241,18 +246,11 @@ impl Outputs {
         let Some(outbox) = &mut output.outbox else {
             return Ok(0);
         };
-        let mut total = 0;
-        while !outbox.is_empty() {
-            match tcp.write(outbox.pending())? {
-                Written::Bytes(written) => {
-                    outbox.advance(written);
-                    total += written;
-                }
-                Written::WouldBlock => return Ok(total),
-            }
+        let written = write_all(outbox, tcp)?;
+        if outbox.is_empty() {
+            output.outbox = None;
         }
-        output.outbox = None;
-        Ok(total)
+        Ok(written)
     }
 
     /// Drops all queued frames of which no byte has gone, queues `farewell` in their place and
@@ -316,6 +314,21 @@ fn queue(
     Flushed::Queued
 }
 
+/// Writes from the queue until it is empty or the socket takes no more; yields how much that was.
+fn write_all(outbox: &mut Outbox, tcp: &mut Tcp) -> io::Result<usize> {
+    let mut total = 0;
+    while !outbox.is_empty() {
+        match tcp.write(outbox.pending())? {
+            Written::Bytes(written) => {
+                outbox.advance(written);
+                total += written;
+            }
+            Written::WouldBlock => break,
+        }
+    }
+    Ok(total)
+}
+
 fn write(
     tcp: &mut Tcp,
     arena: &[u8],
@@ -329,9 +342,7 @@ fn write(
         return tcp.write(arena.get(first).unwrap_or_default());
     }
     if total > CORK_BYTES_MAX {
-        let bytes_of = |range| IoSlice::new(arena.get(range).unwrap_or_default());
-        let slices: Vec<IoSlice<'_>> = ranges.take(SLICES_MAX).map(bytes_of).collect();
-        return tcp.write_vectored(&slices);
+        return write_vectored(tcp, arena, ranges);
     }
     let same = Ranges { ..ranges }.eq(cork.ranges.iter().cloned());
     if !same {
@@ -343,4 +354,23 @@ fn write(
         }
     }
     tcp.write(&cork.bytes)
+}
+
+/// Writes ranges from where they lie, until all are gone or the socket has refused something: one
+/// that has not will never say that it has room again.
+fn write_vectored(tcp: &mut Tcp, arena: &[u8], mut ranges: Ranges<'_>) -> io::Result<Written> {
+    let (mut offered, mut total) = (0, 0);
+    loop {
+        let bytes_of = |range| IoSlice::new(arena.get(range).unwrap_or_default());
+        let slices: Vec<IoSlice<'_>> = ranges.by_ref().take(SLICES_MAX).map(bytes_of).collect();
+        offered += slices.iter().map(|slice| slice.len()).sum::<usize>();
+        match tcp.write_vectored(&slices)? {
+            Written::WouldBlock if total == 0 => return Ok(Written::WouldBlock),
+            Written::WouldBlock => return Ok(Written::Bytes(total)),
+            Written::Bytes(written) => total += written,
+        }
+        if ranges.next == NONE || total < offered {
+            return Ok(Written::Bytes(total));
+        }
+    }
 }

@@ -17,7 +17,8 @@ use crate::server::session::{Ending, Stage};
 use std::time::SystemTime;
 
 impl<H: Handler> Worker<H> {
-    /// Calls the handler for an open session.
+    /// Calls the handler for an open session, unless its close frame has been sent: §5.5.1 allows
+    /// no message after that, so there is nothing left for the handler to do.
     pub(super) fn call(
         &mut self,
         key: Key,
@@ -30,6 +31,9 @@ impl<H: Handler> Worker<H> {
         let Stage::Open(open) = &mut session.stage else {
             return;
         };
+        if open.connection.state() != State::Open {
+            return;
+        }
         let mut cx =
             Context { session: &mut open.session, index: key.index, tcp: &session.tcp, core };
         let called = guarded(|| call(handler, &mut cx));

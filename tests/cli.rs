@@ -1,0 +1,244 @@
+//! The program: its arguments, its answers to mistakes, its signals, and its two small servers.
+
+mod support;
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::time::{Duration, Instant};
+use support::DEADLINE;
+use support::client::Client;
+use support::frame::{binary, close, header, text};
+use support::program::{Program, Said, run};
+
+/// Checks that a mistake is answered in one line on standard error, with this exit code, and that
+/// the line says all of this.
+fn expect_one_line(arguments: &[&str], code: i32, says: &[&str]) {
+    let Said { status, stdout, stderr } = run(arguments);
+    assert_eq!(status.code(), Some(code), "{arguments:?}: {stderr}");
+    assert_eq!(stdout, "", "{arguments:?}");
+    assert_eq!(stderr.lines().count(), 1, "{arguments:?}: {stderr}");
+    assert!(stderr.starts_with("error: "), "{stderr}");
+    for part in says {
+        assert!(stderr.contains(part), "{arguments:?}: no '{part}' in {stderr}");
+    }
+}
+
+/// `--help` is complete: all commands, all flags, what they are for, and their defaults.
+#[test]
+fn help_names_every_flag() {
+    const COMMON: &[&str] = &[
+        "--listen",
+        "--workers",
+        "--handshake-timeout",
+        "--idle-timeout",
+        "--ping-interval",
+        "--close-timeout",
+        "--drain-timeout",
+        "--allow-origin",
+        "--send-queue",
+        "--log",
+        "--log-format",
+        "--max-message",
+        "--help",
+        "127.0.0.1:9001",
+        "TICKWIRE_LOG",
+    ];
+    const SERVE: &[&str] = &[
+        "--feed",
+        "--symbols",
+        "--seed",
+        "--start-time",
+        "--rate",
+        "--speed",
+        "--loop",
+        "--wait-for",
+        "--max-streams",
+        "--message-rate",
+        "--message-burst",
+        "--connection-attempts",
+        "--lifetime",
+    ];
+    let commands: [(&str, &[&str]); 3] =
+        [("serve", SERVE), ("echo", &[]), ("chat", &["--greeting"])];
+    for (command, flags) in commands {
+        let said = run(&[command, "--help"]);
+        assert!(said.status.success() && said.stderr.is_empty(), "{said:?}");
+        for flag in COMMON.iter().chain(flags) {
+            assert!(said.stdout.contains(flag), "{command}: no {flag} in {}", said.stdout);
+        }
+        let top = run(&["--help"]);
+        assert!(top.status.success() && top.stdout.contains(command), "{top:?}");
+    }
+    let version = run(&["--version"]);
+    assert_eq!(version.stdout.trim(), concat!("tickwire ", env!("CARGO_PKG_VERSION")));
+    // Without a command there is nothing to do but to say which there are.
+    let nothing = run(&[]);
+    assert_eq!(nothing.status.code(), Some(2));
+    assert!(nothing.stderr.contains("serve") && nothing.stdout.is_empty(), "{nothing:?}");
+}
+
+/// A wrong command line is answered in one line that says what is meant to stand there.
+#[test]
+fn a_wrong_command_line_is_answered_in_one_line() {
+    let cases: [(&[&str], &[&str]); 14] = [
+        (&["sevre"], &["sevre", "tickwire --help"]),
+        (&["echo", "--lisen", "127.0.0.1:0"], &["--lisen", "--listen", "tickwire echo --help"]),
+        (&["echo", "--listen", "here"], &["here", "--listen"]),
+        (&["echo", "--workers", "0"], &["1 to 256"]),
+        (&["echo", "--workers", "many"], &["1 to 256"]),
+        (&["echo", "--idle-timeout", "5"], &["5s or 500ms"]),
+        (&["echo", "--close-timeout", "soon"], &["5s or 500ms"]),
+        (&["echo", "--max-message", "0"], &["at least 1"]),
+        (&["echo", "--max-message", "big"], &["64KiB"]),
+        (&["echo", "--allow-origin", "example.com"], &["https://example.com"]),
+        (&["echo", "--log-format", "xml"], &["text", "json"]),
+        (&["serve", "--feed", "magic"], &["simulate, stdin or replay:FILE"]),
+        (&["serve", "--message-burst", "0"], &["--message-burst"]),
+        (&["chat", "--greeting"], &["--greeting"]),
+    ];
+    for (arguments, says) in cases {
+        expect_one_line(arguments, 2, says);
+    }
+}
+
+/// What only shows when it is tried is answered likewise, with exit code 1.
+#[test]
+fn what_cannot_be_done_is_answered_in_one_line() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for command in ["echo", "chat", "serve"] {
+        for workers in ["1", "2"] {
+            let arguments = [command, "--listen", &address, "--workers", workers];
+            expect_one_line(&arguments, 1, &[&address, "in use", "--listen"]);
+        }
+    }
+    expect_one_line(&["echo", "--listen", "192.0.2.1:9001"], 1, &["192.0.2.1", "0.0.0.0:9001"]);
+    expect_one_line(&["echo", "--log", "=nonsense="], 1, &["--log", "info or debug"]);
+    let twice = ["serve", "--listen", "127.0.0.1:0", "--symbols", "BTCUSDT,BTCUSDT"];
+    expect_one_line(&twice, 1, &["BTCUSDT twice"]);
+}
+
+/// A recording is opened before anything is served.
+#[test]
+fn a_recording_that_cannot_be_replayed_is_answered_in_one_line() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let missing = folder.join("no-such-recording.ndjson");
+    let cases: [(&str, &[u8]); 3] = [
+        ("not-gzip.ndjson.gz", b"this is not gzip"),
+        ("not-json.ndjson", b"this is not json\nnor is this\n"),
+        ("empty.ndjson", b""),
+    ];
+    let serve = |path: &Path| {
+        let feed = format!("replay:{}", path.display());
+        let name = path.file_name().unwrap().to_str().unwrap();
+        expect_one_line(&["serve", "--listen", "127.0.0.1:0", "--feed", &feed], 1, &[name]);
+    };
+    serve(&missing);
+    for (name, content) in cases {
+        let path = folder.join(name);
+        std::fs::write(&path, content).unwrap();
+        serve(&path);
+    }
+}
+
+/// `echo` sends each message back to its sender, in kind, up to the limit.
+#[test]
+fn echo_sends_every_message_back() {
+    for workers in ["1", "2"] {
+        let program = Program::start(&["echo", "--workers", workers, "--max-message", "1KiB"]);
+        let mut clients: Vec<Client> = (0..8).map(|_| Client::open(program.address)).collect();
+        for (n, client) in clients.iter_mut().enumerate() {
+            client.send(&text(&format!("hello {n}")));
+            client.send(&binary(&[0xff; 1024]));
+        }
+        for (n, client) in clients.iter_mut().enumerate() {
+            client.expect_text(&format!("hello {n}"));
+            client.expect_binary(&[0xff; 1024]);
+            client.send(&header(0x82, 1025));
+            client.expect_failure(1009);
+        }
+    }
+}
+
+/// `chat` greets, and sends each message to everybody, its sender too, in kind.
+#[test]
+fn chat_sends_every_message_to_everybody() {
+    for workers in ["1", "2"] {
+        let program = Program::start(&["chat", "--workers", workers, "--greeting", "wëlcome"]);
+        let mut clients: Vec<Client> = (0..6).map(|_| Client::open(program.address)).collect();
+        for client in &mut clients {
+            client.expect_text("wëlcome");
+        }
+        for sender in 0..clients.len() {
+            clients[sender].send(&text(&format!("from {sender}")));
+            for client in &mut clients {
+                client.expect_text(&format!("from {sender}"));
+            }
+        }
+        clients[0].send(&binary(b"\x00\xff"));
+        for client in &mut clients {
+            client.expect_binary(b"\x00\xff");
+        }
+        // Who has left hears nothing, and the others go on.
+        clients.remove(2).close();
+        clients[0].send(&text("one less"));
+        for client in &mut clients {
+            client.expect_text("one less");
+        }
+    }
+}
+
+/// The first lines say where it listens and what to do with it.
+#[test]
+fn the_first_lines_say_what_to_try() {
+    let program = Program::start(&["echo"]);
+    let next = program.stdout.recv_timeout(DEADLINE).unwrap();
+    assert!(next.contains(&format!("ws://{}", program.address)), "{next}");
+}
+
+/// SIGTERM and SIGINT close every connection with 1001, and the program ends well once the peers
+/// have answered.
+#[test]
+fn a_signal_closes_all_connections_and_ends_well() {
+    for (signal, workers) in [("TERM", "1"), ("INT", "2")] {
+        let mut program = Program::start(&["echo", "--workers", workers]);
+        let mut clients: Vec<Client> = (0..4).map(|_| Client::open(program.address)).collect();
+        for client in &mut clients {
+            client.expect_alive();
+        }
+        program.signal(signal);
+        for client in &mut clients {
+            assert_eq!(client.expect_close(1001), "server shutdown");
+            client.send(&close(1001, ""));
+            client.expect_eof();
+        }
+        drop(clients);
+        assert!(program.wait().success());
+    }
+}
+
+/// A peer that does not answer cannot keep the program from ending.
+#[test]
+fn the_drain_timeout_bounds_the_end() {
+    let mut program = Program::start(&["echo", "--drain-timeout", "200ms"]);
+    let mut client = Client::open(program.address);
+    client.expect_alive();
+    let start = Instant::now();
+    program.signal("TERM");
+    client.expect_close(1001);
+    assert!(program.wait().success());
+    assert!(start.elapsed() >= Duration::from_millis(200));
+}
+
+/// A second signal ends the program at once, and says by which signal.
+#[test]
+fn a_second_signal_ends_the_program_at_once() {
+    let mut program = Program::start(&["echo", "--drain-timeout", "1h", "--close-timeout", "1h"]);
+    let mut client = Client::open(program.address);
+    client.expect_alive();
+    program.signal("INT");
+    // The first has been taken once this is here.
+    client.expect_close(1001);
+    program.signal("INT");
+    assert_eq!(program.wait().code(), Some(128 + 2));
+}

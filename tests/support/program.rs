@@ -1,0 +1,128 @@
+//! The program itself, in a process of its own.
+
+use super::{DEADLINE, eventually};
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+/// A server that runs until it is dropped.
+pub(crate) struct Program {
+    child: Child,
+    pub(crate) address: SocketAddr,
+    /// Standard input, which ends when this is dropped.
+    pub(crate) stdin: Option<ChildStdin>,
+    /// Lines of standard output.
+    pub(crate) stdout: Receiver<String>,
+    /// Lines of standard error.
+    log: Receiver<String>,
+}
+
+/// What a program that has ended said.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) status: ExitStatus,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Program {
+    /// Starts a server on a free port.
+    pub(crate) fn start(arguments: &[&str]) -> Self {
+        let mut command = command(arguments);
+        command.args(["--listen", "127.0.0.1:0"]).stdin(Stdio::piped());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the program starts");
+        let (stdout, log) = (lines(child.stdout.take()), lines(child.stderr.take()));
+        let Ok(first) = stdout.recv_timeout(DEADLINE) else {
+            panic!("the program does not say where it listens, but {:?}", log.recv());
+        };
+        let address = first.split_once("ws://").and_then(|(_, address)| address.parse().ok());
+        let address = address.unwrap_or_else(|| panic!("no address: {first}"));
+        let stdin = child.stdin.take();
+        Self { child, address, stdin, stdout, log }
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits for a line of standard error with `part` in it; earlier ones are passed over.
+    pub(crate) fn logged(&self, part: &str) -> String {
+        let (start, mut passed) = (Instant::now(), Vec::new());
+        loop {
+            match self.log.recv_timeout(DEADLINE.saturating_sub(start.elapsed())) {
+                Ok(line) if line.contains(part) => return line,
+                Ok(line) => passed.push(line),
+                Err(_) => panic!("the log does not say {part:?}, but {passed:#?}"),
+            }
+        }
+    }
+
+    /// Sends a signal: `TERM`, `INT`.
+    pub(crate) fn signal(&self, name: &str) {
+        let kill = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status();
+        assert!(kill.expect("there is a kill command").success());
+    }
+
+    /// Waits for the program to end by itself.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        wait(&mut self.child)
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs the program until it ends by itself.
+pub(crate) fn run(arguments: &[&str]) -> Said {
+    let mut command = command(arguments);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the program starts");
+    let stdout = collect(child.stdout.take());
+    let stderr = collect(child.stderr.take());
+    let status = wait(&mut child);
+    let text = |thread: JoinHandle<String>| thread.join().expect("output is UTF-8");
+    Said { status, stdout: text(stdout), stderr: text(stderr) }
+}
+
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tickwire"));
+    command.args(arguments).stdin(Stdio::null()).env_remove("TICKWIRE_LOG");
+    command
+}
+
+fn lines(pipe: Option<impl Read + Send + 'static>) -> Receiver<String> {
+    let pipe = BufReader::new(pipe.expect("a piped output"));
+    let (sender, receiver) = channel();
+    // A test that is over receives no more.
+    std::thread::spawn(move || {
+        let _ = pipe.lines().map_while(Result::ok).try_for_each(|line| sender.send(line));
+    });
+    receiver
+}
+
+fn collect(pipe: Option<impl Read + Send + 'static>) -> JoinHandle<String> {
+    let mut pipe = pipe.expect("a piped output");
+    std::thread::spawn(move || {
+        let mut text = String::new();
+        pipe.read_to_string(&mut text).expect("output is UTF-8");
+        text
+    })
+}
+
+fn wait(child: &mut Child) -> ExitStatus {
+    let mut status = None;
+    eventually("the program ends", || {
+        status = child.try_wait().expect("a child can be waited for");
+        status.is_some()
+    });
+    status.expect("the program has ended")
+}
