@@ -59,8 +59,8 @@ pub(super) enum Flushed {
     Done,
     /// The socket would not take all: the rest is queued until it is writable.
     Queued,
-    /// The rest does not fit the send queue: none of this turn's frames were queued.
-    Overflow,
+    /// The rest does not fit the send queue: so many bytes of this turn's frames were not queued.
+    Overflow(usize),
 }
 
 /// The sending side of all of a worker's connections.
@@ -224,7 +224,11 @@ impl Outputs {
         }
         outbox.advance(written);
         Ok((
-            if outbox.unstarted() > queue_bytes_max { Flushed::Overflow } else { Flushed::Queued },
+            if outbox.unstarted() > queue_bytes_max {
+                Flushed::Overflow(0)
+            } else {
+                Flushed::Queued
+            },
             written,
         ))
     }
@@ -308,7 +312,7 @@ fn queue(
     queue_bytes_max: usize,
 ) -> Flushed {
     if outbox.unstarted() + total > queue_bytes_max {
-        return Flushed::Overflow;
+        return Flushed::Overflow(total);
     }
     for range in ranges {
         outbox.queue(arena.get(range).unwrap_or_default());
