@@ -11,10 +11,8 @@ use crate::server::rate::Meter;
 use crate::server::session::{Admission, Open, Stage};
 use std::time::SystemTime;
 
-/// Bytes read from one connection in a turn.
+/// Bytes read from one connection in a turn, or discarded of one that is ending.
 const READ_BYTES_PER_TURN: usize = 256 << 10;
-/// Bytes discarded of a connection that is ending; a peer that sends more is cut off.
-const DISCARDED_BYTES_PER_TURN: usize = 1 << 20;
 
 /// What became of an opening handshake.
 enum Answered<S> {
@@ -50,9 +48,6 @@ impl<H: Handler> Worker<H> {
                     // A short read has emptied the socket: the next bytes make a new edge. Not so
                     // the end of the stream, if its edge has come already.
                     session.readable = len == buffer.len() || session.peer_ended;
-                    if matches!(session.stage, Stage::Ending(_)) {
-                        budget = budget.min(DISCARDED_BYTES_PER_TURN);
-                    }
                     budget = budget.saturating_sub(len);
                     self.core.counters.bytes_in.add(len as u64);
                     self.handle_bytes(key, buffer.get_mut(..len).unwrap_or_default());
