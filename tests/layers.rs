@@ -155,7 +155,7 @@ fn has_word(text: &str, word: &str) -> bool {
         let before = text[..at].chars().next_back().is_some_and(in_word);
         let ends_in_word = word.ends_with(in_word);
         let after = text[at + word.len()..].chars().next().is_some_and(in_word);
-        !before && !(ends_in_word && after)
+        !(before || ends_in_word && after)
     })
 }
 

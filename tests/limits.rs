@@ -12,7 +12,7 @@ use support::frame::{
 use support::server::{End, Ends, TestServer, options};
 use support::{eventually, frame::mask};
 use tickwire::proto::{Limits, Message, Violation};
-use tickwire::server::{Cause, Closed, Context, Handler, Opening, Options, Rate, Upgrade};
+use tickwire::server::{Cause, Closed, Context, Handler, Opening, Options, Rate, Retain, Upgrade};
 
 fn with_limits(limits: Limits) -> Options {
     Options { limits, ..options() }
@@ -125,7 +125,8 @@ fn a_peer_over_the_message_rate_is_closed() {
     assert!(server.stats().messages_in <= 3);
 }
 
-/// Sends as many messages of 64 KiB, each of one repeated byte, as the message's length says.
+/// Sends as many messages of 64 KiB, each of one repeated byte, as the message's length says; or
+/// subscribes to a flood of others.
 struct Flood(std::sync::mpsc::Sender<End>);
 
 const FLOOD_BYTES: usize = 64 << 10;
@@ -138,6 +139,11 @@ impl Handler for Flood {
     }
 
     fn on_message(&mut self, cx: &mut Context<'_, ()>, message: Message<'_>) {
+        if message == Message::Text("subscribe") {
+            cx.subscribe("flood");
+            cx.send("subscribed");
+            return;
+        }
         for n in 0..message.payload().len() {
             cx.send(&[n.to_le_bytes()[0]; FLOOD_BYTES][..]);
         }
@@ -173,6 +179,34 @@ fn a_peer_that_does_not_read_is_closed_as_a_slow_consumer() {
     client.expect_eof();
     let frame_bytes = FLOOD_BYTES as u64 + 10;
     assert_eq!(dropped, (2000 - count) * frame_bytes, "each frame was sent or counted");
+    drop(client);
+    server.expect_ended(Cause::SlowConsumer, 1);
+}
+
+/// The same over many turns, with events that others publish: each delivery was sent, or dropped
+/// and counted.
+#[test]
+fn every_event_that_a_slow_subscriber_misses_is_counted() {
+    let (sender, receiver) = channel();
+    let options = Options { send_queue_bytes_max: 1 << 20, ..options() };
+    let server = TestServer::start(options, move |_| Flood(sender.clone()));
+    let ends = Ends(receiver);
+    let mut client = Client::open(server.address);
+    client.send(&text("subscribe"));
+    client.expect_text("subscribed");
+    let topic = server.publisher.topic("flood", Retain::Nothing);
+    let event = [7; FLOOD_BYTES];
+    while ends.0.try_recv().is_err() {
+        server.publisher.publish_waiting(&topic, Message::Binary(&event));
+    }
+    let mut count = 0;
+    while client.read_frame().first != FIN | CLOSE {
+        count += 1;
+    }
+    client.expect_eof();
+    let stats = server.stats();
+    let frame_bytes = FLOOD_BYTES as u64 + 10;
+    assert_eq!(stats.dropped_slow_bytes, (stats.deliveries - count) * frame_bytes);
     drop(client);
     server.expect_ended(Cause::SlowConsumer, 1);
 }

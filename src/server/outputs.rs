@@ -59,8 +59,8 @@ pub(super) enum Flushed {
     Done,
     /// The socket would not take all: the rest is queued until it is writable.
     Queued,
-    /// The rest does not fit the send queue: none of this turn's frames were queued.
-    Overflow,
+    /// The rest does not fit the send queue: so many bytes of this turn's frames were not queued.
+    Overflow(usize),
 }
 
 /// The sending side of all of a worker's connections.
@@ -231,7 +231,7 @@ impl Outputs {
             return Ok((Flushed::Done, written));
         }
         let overflows = outbox.unstarted() > queue_bytes_max;
-        Ok((if overflows { Flushed::Overflow } else { Flushed::Queued }, written))
+        Ok((if overflows { Flushed::Overflow(0) } else { Flushed::Queued }, written))
     }
 
     /// Writes what is queued, until it is all gone or the socket takes no more; yields how much
@@ -306,7 +306,7 @@ fn queue(
     queue_bytes_max: usize,
 ) -> Flushed {
     if outbox.unstarted() + total > queue_bytes_max {
-        return Flushed::Overflow;
+        return Flushed::Overflow(total);
     }
     for range in ranges {
         outbox.queue(arena.get(range).unwrap_or_default());

@@ -378,7 +378,7 @@ impl<H: Handler> Worker<H> {
                 match flushed {
                     Flushed::Done => self.shut_if_ending(key),
                     Flushed::Queued => {}
-                    Flushed::Overflow => self.close_slow_consumer(key),
+                    Flushed::Overflow(refused) => self.close_slow_consumer(key, refused),
                 }
             }
             Err(_) => self.drop_now(key, Cause::Reset),

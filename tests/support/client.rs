@@ -214,7 +214,14 @@ impl Client {
     /// Receives more; `false`: the server has ended the connection.
     fn receive(&mut self) -> bool {
         let mut buffer = [0; 64 << 10];
-        match self.stream.read(&mut buffer) {
+        let read = loop {
+            match self.stream.read(&mut buffer) {
+                // A child process has ended.
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                read => break read,
+            }
+        };
+        match read {
             Ok(len) => {
                 self.received.extend_from_slice(buffer.get(..len).unwrap_or_default());
                 len > 0

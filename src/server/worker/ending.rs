@@ -224,8 +224,8 @@ impl<H: Handler> Worker<H> {
     }
 
     /// The peer reads too slowly: what it was owed is dropped, but for the frame under way, and
-    /// it is told why.
-    pub(super) fn close_slow_consumer(&mut self, key: Key) {
+    /// it is told why. `refused_bytes` did not even come into its queue.
+    pub(super) fn close_slow_consumer(&mut self, key: Key, refused_bytes: usize) {
         let now = self.now;
         let mut farewell = Vec::new();
         let Some(session) = self.session(key) else {
@@ -241,7 +241,7 @@ impl<H: Handler> Worker<H> {
             Stage::Handshake(_) | Stage::Gone => Cause::SlowConsumer,
         };
         let peer = session.tcp.peer_addr().ok();
-        let dropped = self.core.outputs.replace_queue(key.index, &farewell);
+        let dropped = refused_bytes + self.core.outputs.replace_queue(key.index, &farewell);
         self.core.counters.dropped_slow_bytes.add(dropped as u64);
         tracing::warn!(?peer, dropped_bytes = dropped, "slow consumer: its send queue is full");
         self.finish(key, cause, CloseCode::ABNORMAL, "");

@@ -11,7 +11,7 @@ use crate::server::rate::Meter;
 use crate::server::session::{Admission, Open, Stage};
 use std::time::SystemTime;
 
-/// Bytes read from one connection in a turn.
+/// Bytes read from one connection in a turn, or discarded of one that is ending.
 const READ_BYTES_PER_TURN: usize = 256 << 10;
 
 /// What became of an opening handshake.
