@@ -3,7 +3,7 @@
 use super::units::{OptionalDuration, bytes, duration, optional_duration};
 use crate::http::{OriginPattern, Origins};
 use crate::proto::{Limits, Timeouts};
-use crate::server::Options;
+use crate::server::{DeflateOptions, Options};
 use clap::{Args, ValueEnum};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -50,6 +50,14 @@ pub(super) struct ServerArguments {
     /// [default: serve 4MiB; echo and chat 16MiB or four times the message limit]
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
     send_queue: Option<u64>,
+
+    /// Compress messages (permessage-deflate, RFC 7692) for clients that offer it
+    #[arg(long)]
+    deflate: bool,
+
+    /// With --deflate: send shorter messages plain
+    #[arg(long, value_name = "BYTES", default_value = "200", value_parser = bytes)]
+    deflate_threshold: u64,
 
     /// What to log, to standard error: error, warn, info, debug, trace, or a filter such as
     /// tickwire::server=debug
@@ -104,6 +112,9 @@ impl ServerArguments {
                 idle_timeout: self.idle_timeout.0,
                 close_timeout: self.close_timeout,
             },
+            deflate: self.deflate.then_some(DeflateOptions {
+                threshold_bytes: usize::try_from(self.deflate_threshold).unwrap_or(usize::MAX),
+            }),
             handshake_timeout: self.handshake_timeout,
             origins: if any { Origins::Any } else { Origins::Listed(patterns) },
             send_queue_bytes_max: usize::try_from(send_queue).unwrap_or(usize::MAX),

@@ -1,7 +1,7 @@
 //! `Sec-WebSocket-Extensions` (RFC 6455 §9.1): whether a value is what the grammar says.
 //!
-//! Nothing is negotiated: the server answers with no extension, which §9.1 lets it do. The value
-//! is still checked, because a handshake that breaks the grammar is to be refused.
+//! A handshake that breaks the grammar is refused, whether or not an extension is negotiated
+//! afterwards (see `deflate`).
 
 use super::token::is_tchar;
 

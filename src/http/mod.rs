@@ -34,6 +34,7 @@
 
 mod authority;
 mod client;
+mod deflate;
 mod error;
 mod extensions;
 mod fields;
@@ -51,6 +52,7 @@ mod url;
 pub mod oracle;
 
 pub use client::{Answer, ClientHandshake};
+pub use deflate::DeflateAgreement;
 pub use error::{ClientError, HandshakeFailure, HeadError, Rejection};
 pub use fields::FieldError;
 pub use head::HeadLimits;

@@ -3,6 +3,7 @@
 //! Knows how an answer is written; not when it is due. Invariant: what is encoded is one whole,
 //! well-formed message, and after a [`Response`] the connection closes.
 
+use super::deflate::DeflateAgreement;
 use super::error::Rejection;
 use super::fields::{FieldError, FieldLines, push_line};
 use super::status::Status;
@@ -182,13 +183,14 @@ impl From<Rejection> for Response {
 pub struct Switching<'h> {
     handshake: &'h Handshake<'h>,
     subprotocol: Option<&'h str>,
+    deflate: Option<&'h DeflateAgreement>,
     fields: FieldLines,
 }
 
 impl<'h> Switching<'h> {
     /// Accepts `handshake`, without a subprotocol.
     pub fn new(handshake: &'h Handshake<'h>) -> Self {
-        Self { handshake, subprotocol: None, fields: FieldLines::default() }
+        Self { handshake, subprotocol: None, deflate: None, fields: FieldLines::default() }
     }
 
     /// Names the subprotocol that will be spoken: see [`Handshake::select`].
@@ -204,6 +206,13 @@ impl<'h> Switching<'h> {
         Ok(self)
     }
 
+    /// Accepts an offer of permessage-deflate (RFC 7692 §5).
+    #[must_use]
+    pub fn deflate(mut self, agreement: &'h DeflateAgreement) -> Self {
+        self.deflate = Some(agreement);
+        self
+    }
+
     /// Adds a field line, such as a cookie.
     ///
     /// # Errors
@@ -214,7 +223,7 @@ impl<'h> Switching<'h> {
         Ok(self)
     }
 
-    /// Appends the whole answer to `out`. No extension is accepted in it.
+    /// Appends the whole answer to `out`.
     pub fn encode(&self, out: &mut Vec<u8>) {
         push_status_line(out, 101, "Switching Protocols");
         push_line(out, "Upgrade", "websocket");
@@ -224,6 +233,9 @@ impl<'h> Switching<'h> {
         out.extend_from_slice(b"\r\n");
         if let Some(name) = self.subprotocol {
             push_line(out, "Sec-WebSocket-Protocol", name);
+        }
+        if let Some(agreement) = self.deflate {
+            push_line(out, "Sec-WebSocket-Extensions", agreement.answer());
         }
         out.extend_from_slice(self.fields.as_bytes());
         out.extend_from_slice(b"\r\n");

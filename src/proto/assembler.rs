@@ -3,6 +3,7 @@
 //! Invariant: grows by bytes received, never by a length that was announced.
 
 use super::config::Limits;
+use super::deflate::Inflater;
 use super::error::Violation;
 use super::frame::Message;
 use super::header::{CONTROL_PAYLOAD_BYTES_MAX, Header, OpCode};
@@ -12,6 +13,8 @@ use super::utf8::Utf8Buffer;
 #[derive(Debug)]
 pub(super) struct Assembler {
     payload: Payload,
+    /// Whether its frames carry DEFLATE (RFC 7692).
+    compressed: bool,
     /// Bytes of payload in the frames begun so far, whether they have arrived or not.
     announced: u64,
     frames: u32,
@@ -30,7 +33,8 @@ impl Assembler {
             OpCode::Text => Payload::Text(Utf8Buffer::default()),
             _ => Payload::Binary(Vec::new()),
         };
-        Self { payload, announced: first.payload_len, frames: 1 }
+        let compressed = first.compressed;
+        Self { payload, compressed, announced: first.payload_len, frames: 1 }
     }
 
     /// Takes note of a further frame, whose payload is about to come.
@@ -41,7 +45,7 @@ impl Assembler {
     ) -> Result<(), Violation> {
         self.announced = self.announced.saturating_add(header.payload_len);
         self.frames = self.frames.saturating_add(1);
-        if self.announced > limits.message_bytes_max {
+        if self.announced > on_wire_max(limits.message_bytes_max, self.compressed) {
             return Err(Violation::MessageTooLarge);
         }
         if self.frames > limits.fragments_max {
@@ -50,22 +54,37 @@ impl Assembler {
         Ok(())
     }
 
-    pub(super) fn push(&mut self, piece: &[u8]) -> Result<(), Violation> {
-        match &mut self.payload {
-            Payload::Text(text) => text.push(piece).map_err(|_| Violation::InvalidUtf8),
-            Payload::Binary(bytes) => {
-                bytes.extend_from_slice(piece);
-                Ok(())
-            }
+    /// Appends a piece of a frame's payload, which `inflater` inflates where it is compressed. What
+    /// it inflates to is held to the message limit as it comes.
+    pub(super) fn push(
+        &mut self,
+        piece: &[u8],
+        inflater: Option<&mut Inflater>,
+        limits: &Limits,
+    ) -> Result<(), Violation> {
+        match inflater.filter(|_| self.compressed) {
+            Some(inflater) => inflater.push(piece, &mut |more| self.append(more, limits)),
+            None => self.append(piece, limits),
         }
     }
 
     /// Checks that the message may end here.
-    pub(super) fn finish(&self) -> Result<(), Violation> {
+    pub(super) fn finish(
+        &mut self,
+        inflater: Option<&mut Inflater>,
+        limits: &Limits,
+    ) -> Result<(), Violation> {
+        if let Some(inflater) = inflater.filter(|_| self.compressed) {
+            inflater.finish(&mut |more| self.append(more, limits))?;
+        }
         match &self.payload {
             Payload::Text(text) => text.finish().map(|_| ()).map_err(|_| Violation::InvalidUtf8),
             Payload::Binary(_) => Ok(()),
         }
+    }
+
+    pub(super) fn is_compressed(&self) -> bool {
+        self.compressed
     }
 
     pub(super) fn message(&self) -> Message<'_> {
@@ -74,6 +93,26 @@ impl Assembler {
             Payload::Binary(bytes) => Message::Binary(bytes),
         }
     }
+
+    /// Appends what fits the message limit, so that of two rules the one is broken that the
+    /// earlier byte breaks, however the bytes are cut.
+    fn append(&mut self, piece: &[u8], limits: &Limits) -> Result<(), Violation> {
+        let len = self.message().payload().len() as u64;
+        let room = limits.message_bytes_max.saturating_sub(len);
+        let room = usize::try_from(room).unwrap_or(usize::MAX);
+        let (fits, over) = piece.split_at_checked(room).unwrap_or((piece, &[]));
+        match &mut self.payload {
+            Payload::Text(text) => text.push(fits).map_err(|_| Violation::InvalidUtf8)?,
+            Payload::Binary(bytes) => bytes.extend_from_slice(fits),
+        }
+        if over.is_empty() { Ok(()) } else { Err(Violation::MessageTooLarge) }
+    }
+}
+
+/// The most that frames may carry under a limit for what is received in the end: DEFLATE can make
+/// payloads longer, by 5 bytes for each of its stored blocks (RFC 1951 §3.2.4).
+pub(super) fn on_wire_max(limit: u64, compressed: bool) -> u64 {
+    if compressed { limit.saturating_add(limit / 256).saturating_add(64) } else { limit }
 }
 
 /// The payload of a control frame that came in pieces.

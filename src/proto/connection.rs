@@ -5,81 +5,18 @@
 //! cut; nothing is processed after a failure or a close frame; no close frame is sent twice and no
 //! data after it; between messages no payload is kept.
 
-use super::assembler::{Assembler, ControlBuffer};
+use super::assembler::{Assembler, ControlBuffer, on_wire_max};
 use super::close::CloseFrame;
 use super::config::{Config, Role};
 use super::decoder::{Current, Decoder};
+use super::deflate::{DeflateParameters, Inflater};
 use super::error::Violation;
+use super::event::{Event, SendError, State, Step, Timeout};
 use super::frame::{self, Message, Position};
-use super::header::{CONTROL_PAYLOAD_BYTES_MAX, Header, OpCode};
+use super::header::{CONTROL_PAYLOAD_BYTES_MAX, Header, OpCode, Rsv1, Rules};
 use super::time::Millis;
 use super::utf8;
-use std::fmt;
 use std::sync::Arc;
-
-/// How far the connection is (§7.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// Messages go both ways.
-    Open,
-    /// We have sent a close frame and wait for the peer's.
-    Closing,
-    /// Close frames went both ways, or the connection failed: what is left is to close TCP.
-    Closed,
-}
-
-/// Something that the peer did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event<'a> {
-    /// A whole message.
-    Message(Message<'a>),
-    /// A ping, already answered in the output.
-    Ping(&'a [u8]),
-    /// A pong, asked for or not.
-    Pong(&'a [u8]),
-    /// A close frame, already answered in the output where we had not sent one before.
-    Close(CloseFrame<'a>),
-}
-
-/// What a call of [`Connection::handle_input`] did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Step<'a> {
-    /// Bytes of the input that are done with.
-    pub consumed: usize,
-    /// What they amounted to. `None`: all of the input is consumed and more is needed.
-    pub event: Option<Event<'a>>,
-}
-
-/// What has become due.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Timeout {
-    /// Send a ping, by [`Connection::ping`].
-    PingDue,
-    /// The peer was silent for the idle timeout: close the connection.
-    Idle,
-    /// The peer did not answer our close frame: close TCP.
-    Close,
-}
-
-/// Why nothing was sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SendError {
-    /// A close frame has been sent: §5.5.1 allows no data after it.
-    Closing,
-    /// §5.5: a control frame holds at most 125 bytes.
-    ControlTooLong,
-}
-
-impl fmt::Display for SendError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Closing => "the connection is closing: nothing may be sent after a close frame",
-            Self::ControlTooLong => "a control frame holds at most 125 bytes",
-        })
-    }
-}
-
-impl std::error::Error for SendError {}
 
 /// One connection after its opening handshake, at either end.
 #[derive(Debug)]
@@ -88,6 +25,7 @@ pub struct Connection {
     decoder: Decoder,
     current: Option<Current>,
     pieces: Option<Box<Pieces>>,
+    inflater: Option<Box<Inflater>>,
     state: State,
     /// When the peer last sent anything.
     heard: Millis,
@@ -130,10 +68,24 @@ impl Connection {
             decoder: Decoder::default(),
             current: None,
             pieces: None,
+            inflater: None,
             state: State::Open,
             heard: now,
             due,
         }
+    }
+
+    /// The connection with permessage-deflate (RFC 7692), as the opening handshake agreed on it:
+    /// compressed messages are received as what they inflate to. Messages that are sent through
+    /// the connection stay plain; see [`frame::encode_compressed`].
+    #[must_use]
+    pub fn with_deflate(mut self, agreed: &DeflateParameters) -> Self {
+        let (context, window) = match self.config.role {
+            Role::Server => (agreed.client_context, agreed.client_window),
+            Role::Client(_) => (agreed.server_context, agreed.server_window),
+        };
+        self.inflater = Some(Box::new(Inflater::new(context, window)));
+        self
     }
 
     /// How far the connection is.
@@ -306,6 +258,7 @@ impl Connection {
         }
         self.state = State::Closed;
         self.pieces = None;
+        self.inflater = None;
         violation
     }
 
@@ -317,7 +270,7 @@ impl Connection {
                 Some(current) => current,
                 None => {
                     let rest = input.get(at..).unwrap_or_default();
-                    let (len, header) = self.decoder.header(rest, self.config.role)?;
+                    let (len, header) = self.decoder.header(rest, self.rules())?;
                     at += len;
                     let Some(header) = header else {
                         return Ok((at, None));
@@ -361,21 +314,30 @@ impl Connection {
             (OpCode::Text | OpCode::Binary, true) => return Err(Violation::ContinuationExpected),
             _ => {}
         }
-        if header.payload_len > limits.frame_bytes_max {
+        let compressed =
+            header.compressed || in_progress.as_ref().is_some_and(|m| m.is_compressed());
+        if header.payload_len > on_wire_max(limits.frame_bytes_max, compressed) {
             return Err(Violation::FrameTooLarge);
         }
         match in_progress {
             Some(message) => message.begin_frame(header, limits),
-            None if header.payload_len > limits.message_bytes_max => {
+            None if header.payload_len
+                > on_wire_max(limits.message_bytes_max, header.compressed) =>
+            {
                 Err(Violation::MessageTooLarge)
             }
             None => Ok(()),
         }
     }
 
+    fn rules(&self) -> Rules {
+        let rsv1 = if self.inflater.is_some() { Rsv1::Compressed } else { Rsv1::Reserved };
+        Rules { receiver: self.config.role, rsv1 }
+    }
+
     /// Whether a frame, once whole, completes something that no earlier frame has begun.
     fn stands_alone(&self, header: &Header) -> bool {
-        header.fin && header.opcode != OpCode::Continuation
+        header.fin && !header.compressed && header.opcode != OpCode::Continuation
     }
 
     /// Makes room for what cannot be handed out at once.
@@ -395,7 +357,9 @@ impl Connection {
         };
         match (&mut pieces.control, &mut pieces.message) {
             (Some(control), _) if current.opcode.is_control() => control.push(piece),
-            (_, Some(message)) => message.push(piece)?,
+            (_, Some(message)) => {
+                message.push(piece, self.inflater.as_deref_mut(), &self.config.limits)?;
+            }
             _ => debug_assert!(piece.is_empty(), "payload without a place"),
         }
         Ok(())
@@ -411,7 +375,9 @@ impl Connection {
         }
         let pieces = self.pieces.get_or_insert_default();
         pieces.spent = Some(Spent::Message);
-        pieces.message.as_ref().map_or(Ok(()), Assembler::finish)?;
+        if let Some(message) = &mut pieces.message {
+            message.finish(self.inflater.as_deref_mut(), &self.config.limits)?;
+        }
         Ok(Some(Ready::Message))
     }
 
@@ -482,5 +448,7 @@ fn control_event(opcode: OpCode, payload: &[u8]) -> Option<Event<'_>> {
     }
 }
 
+#[cfg(test)]
+mod deflate_tests;
 #[cfg(test)]
 mod tests;

@@ -2,9 +2,8 @@
 //! payloads down. Knows no messages.
 //! Invariant: between two calls it keeps at most the bytes of one unfinished header, and no payload.
 
-use super::config::Role;
 use super::error::Violation;
-use super::header::{HEADER_BYTES_MAX, Header, OpCode};
+use super::header::{HEADER_BYTES_MAX, Header, OpCode, Rules};
 use super::mask::{self, Key};
 
 /// The frame whose payload is being received.
@@ -61,21 +60,21 @@ impl Decoder {
     pub(super) fn header(
         &mut self,
         input: &[u8],
-        receiver: Role,
+        rules: Rules,
     ) -> Result<(usize, Option<Header>), Violation> {
         if self.partial_len == 0
-            && let Some((header, len)) = Header::parse(input, receiver)?
+            && let Some((header, len)) = Header::parse(input, rules)?
         {
             return Ok((len, Some(header)));
         }
-        self.header_in_pieces(input, receiver)
+        self.header_in_pieces(input, rules)
     }
 
     #[cold]
     fn header_in_pieces(
         &mut self,
         input: &[u8],
-        receiver: Role,
+        rules: Rules,
     ) -> Result<(usize, Option<Header>), Violation> {
         let before = usize::from(self.partial_len);
         let free = self.partial.get_mut(before..).unwrap_or_default();
@@ -85,7 +84,7 @@ impl Decoder {
             taken += 1;
         }
         let bytes = self.partial.get(..before + taken).unwrap_or_default();
-        if let Some((header, len)) = Header::parse(bytes, receiver)? {
+        if let Some((header, len)) = Header::parse(bytes, rules)? {
             self.partial_len = 0;
             return Ok((len - before, Some(header)));
         }

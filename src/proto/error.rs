@@ -43,6 +43,8 @@ pub enum Violation {
     FrameTooLarge,
     /// §10.4: a message over [`Limits::message_bytes_max`](super::Limits::message_bytes_max).
     MessageTooLarge,
+    /// RFC 7692 §7.2.2: a compressed payload that is not whole blocks of DEFLATE.
+    DeflateInvalid,
     /// §10.4: a message in more frames than
     /// [`Limits::fragments_max`](super::Limits::fragments_max).
     TooManyFragments,
@@ -65,7 +67,9 @@ impl Violation {
             | Self::ContinuationExpected
             | Self::CloseTooShort
             | Self::CloseCodeInvalid => CloseCode::PROTOCOL_ERROR,
-            Self::InvalidUtf8 | Self::CloseReasonInvalidUtf8 => CloseCode::INVALID_PAYLOAD,
+            Self::InvalidUtf8 | Self::CloseReasonInvalidUtf8 | Self::DeflateInvalid => {
+                CloseCode::INVALID_PAYLOAD
+            }
             Self::FrameTooLarge | Self::MessageTooLarge => CloseCode::MESSAGE_TOO_BIG,
             Self::TooManyFragments => CloseCode::POLICY_VIOLATION,
         }
@@ -91,6 +95,7 @@ impl Violation {
             Self::CloseReasonInvalidUtf8 => "close reason is not UTF-8",
             Self::FrameTooLarge => "frame too large",
             Self::MessageTooLarge => "message too large",
+            Self::DeflateInvalid => "compressed payload is invalid",
             Self::TooManyFragments => "too many fragments",
         }
     }

@@ -1,6 +1,7 @@
 //! Whole frames out (RFC 6455 §5.2, §5.6). Appends to a buffer that the caller owns.
 //! Invariant: what is appended is one complete frame, header and payload in one piece.
 
+use super::deflate::Compressor;
 use super::header::{HEADER_BYTES_MAX, Header, OpCode};
 use super::mask::{self, Key};
 
@@ -62,8 +63,9 @@ pub fn encode(
     mask: Option<Key>,
     payload: &[u8],
 ) {
-    let header =
-        Header { fin: position == Position::Last, opcode, mask, payload_len: payload.len() as u64 };
+    let fin = position == Position::Last;
+    let payload_len = payload.len() as u64;
+    let header = Header { fin, compressed: false, opcode, mask, payload_len };
     out.reserve(HEADER_BYTES_MAX + payload.len());
     header.encode(out);
     let start = out.len();
@@ -76,15 +78,51 @@ pub fn encode(
 /// Appends an unmasked, unfragmented frame whose payload `render` appends: for payloads that are
 /// composed in place. `render` must only append.
 pub fn encode_with(out: &mut Vec<u8>, opcode: OpCode, render: impl FnOnce(&mut Vec<u8>)) {
+    let append = |out: &mut Vec<u8>| {
+        render(out);
+        true
+    };
+    encode_in_place(out, opcode, Content::Plain, append);
+}
+
+/// Appends an unmasked, unfragmented frame with a compressed payload (RFC 7692 §6). `false`: it
+/// would not be smaller, and nothing was appended.
+pub fn encode_compressed(
+    out: &mut Vec<u8>,
+    opcode: OpCode,
+    payload: &[u8],
+    compressor: &mut Compressor,
+) -> bool {
+    encode_in_place(out, opcode, Content::Compressed, |out| compressor.compress(payload, out))
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Content {
+    Plain,
+    Compressed,
+}
+
+/// Appends a frame with the payload that `append` appends, if it does.
+fn encode_in_place(
+    out: &mut Vec<u8>,
+    opcode: OpCode,
+    content: Content,
+    append: impl FnOnce(&mut Vec<u8>) -> bool,
+) -> bool {
     // Most market events take 126 to 65,535 bytes: leave room for that header and move the
     // payload only where the guess was wrong.
     const GUESS: usize = 4;
     let start = out.len();
     out.extend_from_slice(&[0; GUESS]);
-    render(out);
-    let payload_len = out.len().saturating_sub(start + GUESS);
-    let header = Header { fin: true, opcode, mask: None, payload_len: payload_len as u64 };
+    if !append(out) {
+        out.truncate(start);
+        return false;
+    }
+    let payload_len = out.len().saturating_sub(start + GUESS) as u64;
+    let compressed = content == Content::Compressed;
+    let header = Header { fin: true, compressed, opcode, mask: None, payload_len };
     out.splice(start..start + GUESS, header.to_bytes().as_slice().iter().copied());
+    true
 }
 
 #[cfg(test)]

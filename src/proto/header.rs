@@ -14,6 +14,7 @@ pub const HEADER_BYTES_MAX: usize = 14;
 pub const CONTROL_PAYLOAD_BYTES_MAX: usize = 125;
 
 const FIN: u8 = 0x80;
+const RSV1: u8 = 0x40;
 const RESERVED: u8 = 0x70;
 const OPCODE: u8 = 0x0f;
 const MASK: u8 = 0x80;
@@ -62,11 +63,37 @@ impl OpCode {
     }
 }
 
+/// What a received header is held to. A [`Role`] alone stands for a connection without extensions.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    /// Who receives.
+    pub receiver: Role,
+    /// What RSV1 means.
+    pub rsv1: Rsv1,
+}
+
+/// What the first reserved bit means on a connection (§5.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rsv1 {
+    /// Nothing: it must be clear.
+    Reserved,
+    /// That the message is compressed (RFC 7692 §6).
+    Compressed,
+}
+
+impl From<Role> for Rules {
+    fn from(receiver: Role) -> Self {
+        Self { receiver, rsv1: Rsv1::Reserved }
+    }
+}
+
 /// A frame header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
     /// Whether this is the last frame of its message.
     pub fin: bool,
+    /// RSV1: whether the message that this frame begins is compressed (RFC 7692 §6).
+    pub compressed: bool,
     /// What the frame is.
     pub opcode: OpCode,
     /// The masking key, on frames from clients.
@@ -76,16 +103,20 @@ pub struct Header {
 }
 
 impl Header {
-    /// Reads the header that `bytes` begins with, as `receiver` must (§5.1, §5.2, §5.5), and the
-    /// number of bytes it takes. `None`: no rule is broken so far, more bytes are needed.
+    /// Reads the header that `bytes` begins with, by the `rules` (§5.1, §5.2, §5.5), and the number
+    /// of bytes it takes. `None`: no rule is broken so far, more bytes are needed.
     ///
     /// # Errors
     /// The first rule that the bytes so far break.
-    pub fn parse(bytes: &[u8], receiver: Role) -> Result<Option<(Self, usize)>, Violation> {
+    pub fn parse(
+        bytes: &[u8],
+        rules: impl Into<Rules>,
+    ) -> Result<Option<(Self, usize)>, Violation> {
+        let Rules { receiver, rsv1 } = rules.into();
         let Some((&[first], rest)) = take::<1>(bytes) else {
             return Ok(None);
         };
-        let (fin, opcode) = parse_first(first)?;
+        let (fin, compressed, opcode) = parse_first(first, rsv1)?;
         let Some((&[second], rest)) = take::<1>(rest) else {
             return Ok(None);
         };
@@ -101,7 +132,7 @@ impl Header {
             };
             (Some(key), rest)
         };
-        let header = Self { fin, opcode, mask, payload_len };
+        let header = Self { fin, compressed, opcode, mask, payload_len };
         Ok(Some((header, bytes.len() - rest.len())))
     }
 
@@ -115,7 +146,8 @@ impl Header {
         let mut header = HeaderBytes { bytes: [0; HEADER_BYTES_MAX], len: 0 };
         let mask = if self.mask.is_some() { MASK } else { 0 };
         let fin = if self.fin { FIN } else { 0 };
-        header.push([fin | self.opcode as u8]);
+        let rsv1 = if self.compressed { RSV1 } else { 0 };
+        header.push([fin | rsv1 | self.opcode as u8]);
         match (u8::try_from(self.payload_len), u16::try_from(self.payload_len)) {
             (Ok(len), _) if len < LENGTH_IS_16_BITS => header.push([mask | len]),
             (_, Ok(len)) => {
@@ -157,24 +189,31 @@ fn take<const N: usize>(bytes: &[u8]) -> Option<(&[u8; N], &[u8])> {
     bytes.split_first_chunk::<N>()
 }
 
-fn parse_first(first: u8) -> Result<(bool, OpCode), Violation> {
+fn parse_first(first: u8, rsv1: Rsv1) -> Result<(bool, bool, OpCode), Violation> {
     // §5.2: "MUST be 0 unless an extension is negotiated that defines meanings for non-zero
     // values. If a nonzero value is received and none of the negotiated extensions defines the
     // meaning of such a nonzero value, the receiving endpoint MUST _Fail the WebSocket
     // Connection_."
-    if first & RESERVED != 0 {
+    let defined = if rsv1 == Rsv1::Compressed { RSV1 } else { 0 };
+    if first & RESERVED & !defined != 0 {
         return Err(Violation::ReservedBits);
     }
     // §5.2: "If an unknown opcode is received, the receiving endpoint MUST _Fail the WebSocket
     // Connection_."
     let opcode = OpCode::from_number(first & OPCODE).ok_or(Violation::ReservedOpCode)?;
+    // RFC 7692 §6.1: the bit is set on the first frame of a message and clear on the others, and
+    // means nothing on control frames.
+    let compressed = first & RSV1 != 0;
+    if compressed && !matches!(opcode, OpCode::Text | OpCode::Binary) {
+        return Err(Violation::ReservedBits);
+    }
     let fin = first & FIN != 0;
     // §5.5: "All control frames MUST have a payload length of 125 bytes or less and MUST NOT be
     // fragmented."
     if opcode.is_control() && !fin {
         return Err(Violation::ControlFragmented);
     }
-    Ok((fin, opcode))
+    Ok((fin, compressed, opcode))
 }
 
 fn check_second(second: u8, opcode: OpCode, receiver: Role) -> Result<(), Violation> {
@@ -252,7 +291,7 @@ pub(super) mod tests {
             |(fin, opcode, mask, payload_len)| {
                 let control = opcode.is_control();
                 let payload_len = if control { payload_len % 126 } else { payload_len };
-                Header { fin: fin || control, opcode, mask, payload_len }
+                Header { fin: fin || control, compressed: false, opcode, mask, payload_len }
             },
         )
     }
@@ -276,7 +315,7 @@ pub(super) mod tests {
     }
 
     fn plain(fin: bool, opcode: OpCode, payload_len: u64) -> Header {
-        Header { fin, opcode, mask: None, payload_len }
+        Header { fin, compressed: false, opcode, mask: None, payload_len }
     }
 
     /// §5.1, §5.2, §5.5: each broken rule is named, with the fewest bytes that show it.
@@ -309,6 +348,24 @@ pub(super) mod tests {
             assert_eq!(Header::parse(bytes, receiver), Err(violation), "{bytes:x?}");
             let shorter = &bytes[..bytes.len() - 1];
             assert_eq!(Header::parse(shorter, receiver), Ok(None), "{shorter:x?}");
+        }
+    }
+
+    /// RFC 7692 §6: RSV1 marks the first frame of a message, where it was agreed on.
+    #[test]
+    fn rsv1_is_for_the_first_frame_of_a_message() {
+        let rules = Rules { receiver: Role::Server, rsv1: Rsv1::Compressed };
+        for first in [0xc1, 0xc2, 0x41, 0x42] {
+            let bytes = [first, 0x80, 0, 0, 0, 0];
+            let (header, _) = Header::parse(&bytes, rules).unwrap().unwrap();
+            assert!(header.compressed);
+            let mut encoded = Vec::new();
+            header.encode(&mut encoded);
+            assert_eq!(encoded, bytes);
+            assert_eq!(Header::parse(&bytes, Role::Server), Err(Violation::ReservedBits));
+        }
+        for first in [0xc0, 0x40, 0xc8, 0xc9, 0xca, 0xe1, 0xd1] {
+            assert_eq!(Header::parse(&[first], rules), Err(Violation::ReservedBits), "{first:x}");
         }
     }
 

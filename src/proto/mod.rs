@@ -1,10 +1,11 @@
-//! The WebSocket protocol (RFC 6455 §5, §7) as pure state machines: bytes in, events and bytes out.
+//! The WebSocket protocol (RFC 6455 §5, §7, RFC 7692) as pure state machines: bytes in, events and bytes out.
 //!
 //! Knows no socket and no clock: whoever owns the socket passes the bytes and the time. Allocates
 //! by bytes received, never by a length that a peer announced. Contains no `unsafe`.
 //!
 //! [`Connection`] is the whole protocol after the opening handshake, for either [`Role`]. The
-//! modules below it are usable by themselves: [`header`], [`frame`], [`mask`], [`utf8`], [`close`].
+//! modules below it are usable by themselves: [`header`], [`frame`], [`mask`], [`utf8`], [`close`],
+//! [`deflate`].
 //!
 //! ```
 //! use tickwire::proto::{Config, Connection, Event, Message, Millis};
@@ -24,7 +25,9 @@ pub mod close;
 mod config;
 mod connection;
 mod decoder;
+pub mod deflate;
 mod error;
+mod event;
 pub mod frame;
 pub mod header;
 pub mod mask;
@@ -33,8 +36,10 @@ pub mod utf8;
 
 pub use close::{CloseCode, CloseFrame};
 pub use config::{Config, Limits, Role, Timeouts};
-pub use connection::{Connection, Event, State, Step, Timeout};
+pub use connection::Connection;
+pub use deflate::{Context, DeflateParameters, WindowBits};
 pub use error::Violation;
+pub use event::{Event, SendError, State, Step, Timeout};
 pub use frame::Message;
 pub use header::{Header, OpCode};
 pub use time::Millis;

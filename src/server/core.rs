@@ -3,12 +3,14 @@
 //! Invariant: knows no sockets, so that it can be lent to a handler while a socket's bytes are
 //! being handled.
 
+use super::compress::Compressors;
 use super::handler::{Published, View};
+use super::options::DeflateOptions;
 use super::outputs::Outputs;
 use super::stats::Counters;
 use crate::hub::{Publication, Publisher, SlotKey, Subscriptions};
 use crate::proto::frame::{self, Position, encode_with};
-use crate::proto::{CloseCode, Message, OpCode};
+use crate::proto::{CloseCode, Header, Message, OpCode, Role, WindowBits};
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -33,8 +35,21 @@ pub(super) struct Core {
     /// What the handler in charge asked for.
     pub(super) close_request: Option<CloseRequest>,
     render: Render,
-    /// The view of each session, by its place.
-    views: Vec<View>,
+    compressors: Option<Compressors>,
+    /// How each session wants what it is sent, by its place.
+    wants: Vec<Wants>,
+    /// What was encoded of the event in hand. Empty between events.
+    encoded: Vec<(Wants, Range<usize>)>,
+    /// Where a compressed frame is put together.
+    scratch: Vec<u8>,
+}
+
+/// How a session wants what it is sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Wants {
+    view: View,
+    /// Compressed, for this window.
+    deflate: Option<WindowBits>,
 }
 
 impl Core {
@@ -43,6 +58,7 @@ impl Core {
         publisher: Publisher,
         counters: Arc<Counters>,
         render: Render,
+        deflate: Option<DeflateOptions>,
     ) -> Self {
         Self {
             worker,
@@ -52,22 +68,32 @@ impl Core {
             counters,
             close_request: None,
             render,
-            views: Vec::new(),
+            compressors: deflate.map(Compressors::new),
+            wants: Vec::new(),
+            encoded: Vec::new(),
+            scratch: Vec::new(),
         }
     }
 
     /// Makes the place at `index` ready for a new session.
     pub(super) fn reset(&mut self, index: u32) {
-        self.set_view(index, View::default());
+        *self.wants_mut(index) = Wants::default();
     }
 
     pub(super) fn send(&mut self, index: u32, message: Message<'_>) -> bool {
         if !self.outputs.accepts(index) {
             return false;
         }
+        let deflate = self.wants(index).deflate;
         let start = self.outputs.encoded();
-        let arena = self.outputs.arena();
-        frame::encode(arena, Position::Last, message.opcode(), None, message.payload());
+        let (arena, opcode, payload) = (self.outputs.arena(), message.opcode(), message.payload());
+        let compressed = match (&mut self.compressors, deflate) {
+            (Some(compressors), Some(window)) => compressors.encode(window, opcode, payload, arena),
+            _ => false,
+        };
+        if !compressed {
+            frame::encode(arena, Position::Last, opcode, None, payload);
+        }
         let end = self.outputs.encoded();
         self.outputs.send(index, start..end);
         true
@@ -75,33 +101,39 @@ impl Core {
 
     /// Subscribes a session and sends it the last message that the topic keeps.
     pub(super) fn subscribe(&mut self, index: u32, topic: &str) -> bool {
-        let Some(slot) = self.subscriptions.subscribe(index, topic) else {
-            return false;
-        };
-        let view = self.view(index);
-        if let Some(last) = self.subscriptions.last(slot)
+        let Some(slot) = self.subscriptions.subscribe(index, topic) else { return false };
+        if let Some(last) = self.subscriptions.last(slot).cloned()
             && self.outputs.accepts(index)
         {
             let event = Published { topic, payload: &last.payload };
-            let range = encode(self.outputs.arena(), self.render, &event, last.opcode, view);
+            let range = self.encode(&event, last.opcode, self.wants(index));
+            self.encoded.clear();
             self.outputs.send(index, range);
             self.counters.deliveries.add(1);
         }
         true
     }
 
-    pub(super) fn view(&self, index: u32) -> View {
-        self.views.get(index as usize).copied().unwrap_or_default()
+    pub(super) fn set_view(&mut self, index: u32, view: View) {
+        self.wants_mut(index).view = view;
     }
 
-    pub(super) fn set_view(&mut self, index: u32, view: View) {
+    /// Has what the session is sent compressed from now on.
+    pub(super) fn set_deflate(&mut self, index: u32, window: WindowBits) {
+        self.wants_mut(index).deflate = Some(window);
+    }
+
+    fn wants(&self, index: u32) -> Wants {
+        self.wants.get(index as usize).copied().unwrap_or_default()
+    }
+
+    fn wants_mut(&mut self, index: u32) -> &mut Wants {
         let index = index as usize;
-        if self.views.len() <= index {
-            self.views.resize(index + 1, View::default());
+        if self.wants.len() <= index {
+            self.wants.resize(index + 1, Wants::default());
         }
-        if let Some(place) = self.views.get_mut(index) {
-            *place = view;
-        }
+        #[expect(clippy::indexing_slicing, reason = "the line above made the place")]
+        &mut self.wants[index]
     }
 
     /// Hands an event that came from a publisher to this worker's subscribers.
@@ -122,40 +154,68 @@ impl Core {
         self.publisher.publish_to_others(self.worker, topic, message);
     }
 
-    /// Encodes an event once for each view that a subscriber has, and has each send its own.
+    /// Encodes an event once for each way in which subscribers want it, and has each send its own.
     fn fan_out(&mut self, slot: SlotKey, event: &Published<'_>, opcode: OpCode) {
-        let Self { outputs, subscriptions, views, render, counters, .. } = self;
-        let mut encoded: [Option<Range<usize>>; View::MAX as usize + 1] = Default::default();
         let mut deliveries = 0;
-        for index in subscriptions.members(slot) {
-            let view = views.get(index as usize).copied().unwrap_or_default();
-            let Some(range) = encoded.get_mut(usize::from(view.number())) else {
-                continue;
-            };
-            let range =
-                range.get_or_insert_with(|| encode(outputs.arena(), *render, event, opcode, view));
-            outputs.send(index, range.clone());
+        // Members only change in calls of handlers, and none is called here.
+        for position in 0.. {
+            let Some(index) = self.subscriptions.member(slot, position) else { break };
+            let range = self.encode(event, opcode, self.wants(index));
+            self.outputs.send(index, range);
             deliveries += 1;
         }
-        counters.deliveries.add(deliveries);
+        self.encoded.clear();
+        self.counters.deliveries.add(deliveries);
     }
-}
 
-/// Appends the frame of one view of an event; yields where it is. Where the handler panics, there
-/// is no frame: nobody gets the event in that view, and no connection is to blame.
-fn encode(
-    arena: &mut Vec<u8>,
-    render: Render,
-    event: &Published<'_>,
-    opcode: OpCode,
-    view: View,
-) -> Range<usize> {
-    let start = arena.len();
-    let encoded = catch_unwind(AssertUnwindSafe(|| {
-        encode_with(arena, opcode, |out| render(event, view, out));
-    }));
-    if encoded.is_err() {
-        arena.truncate(start);
+    /// Where the frame for those who want the event in hand in this way is; encodes it if it is
+    /// not there yet.
+    fn encode(&mut self, event: &Published<'_>, opcode: OpCode, wants: Wants) -> Range<usize> {
+        if let Some((_, range)) = self.encoded.iter().find(|(of, _)| *of == wants) {
+            return range.clone();
+        }
+        let range = match wants.deflate {
+            None => self.encode_plain(event, opcode, wants.view),
+            Some(window) => self.encode_compressed(event, opcode, wants.view, window),
+        };
+        self.encoded.push((wants, range.clone()));
+        range
     }
-    start..arena.len()
+
+    /// Where the handler panics, there is no frame: nobody gets the event in that view, and no
+    /// connection is to blame.
+    fn encode_plain(&mut self, event: &Published<'_>, opcode: OpCode, view: View) -> Range<usize> {
+        let (start, render) = (self.outputs.encoded(), self.render);
+        let arena = self.outputs.arena();
+        let encoded = catch_unwind(AssertUnwindSafe(|| {
+            encode_with(arena, opcode, |out| render(event, view, out));
+        }));
+        if encoded.is_err() {
+            arena.truncate(start);
+        }
+        start..self.outputs.encoded()
+    }
+
+    /// The plain frame, if compressing does not make it smaller.
+    fn encode_compressed(
+        &mut self,
+        event: &Published<'_>,
+        opcode: OpCode,
+        view: View,
+        window: WindowBits,
+    ) -> Range<usize> {
+        let plain = self.encode(event, opcode, Wants { view, deflate: None });
+        let arena = self.outputs.arena();
+        let frame = arena.get(plain.clone()).unwrap_or_default();
+        let header = Header::parse(frame, Role::Client(|| [0; 4])).ok().flatten();
+        let payload = header.and_then(|(_, len)| frame.get(len..)).unwrap_or_default();
+        self.scratch.clear();
+        let Some(compressors) = &mut self.compressors else { return plain };
+        if !compressors.encode(window, opcode, payload, &mut self.scratch) {
+            return plain;
+        }
+        let start = arena.len();
+        arena.extend_from_slice(&self.scratch);
+        start..arena.len()
+    }
 }

@@ -29,6 +29,7 @@
 
 mod attempts;
 mod builder;
+mod compress;
 mod context;
 mod core;
 mod handler;
@@ -46,7 +47,7 @@ pub use attempts::AttemptLimit;
 pub use builder::{Builder, Server};
 pub use context::Context;
 pub use handler::{Accept, Cause, Closed, Handler, Opening, Published, Upgrade, View};
-pub use options::{Options, PingPayload};
+pub use options::{DeflateOptions, Options, PingPayload};
 pub use rate::Rate;
 pub use shutdown::ShutdownHandle;
 pub use stats::{Stats, StatsHandle};

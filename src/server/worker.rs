@@ -117,12 +117,14 @@ impl<H: Handler> Worker<H> {
         shared: Arc<Shared>,
         handler: H,
     ) -> io::Result<Self> {
+        let publisher = shared.publisher.clone();
+        let core = Core::new(number, publisher, counters, H::render, shared.options.deflate);
         Ok(Self {
             poll: parts.poll,
             listener: Some(parts.listener),
             inbox,
             handler,
-            core: Core::new(number, shared.publisher.clone(), counters, H::render),
+            core,
             shared,
             sessions: Slab::new(),
             timers: Timers::new(),

@@ -1,7 +1,7 @@
 //! A client that sends what it is told to, right or wrong, and reads one frame at a time.
 
 use super::DEADLINE;
-use super::frame::{self, BINARY, FIN, Frame, PONG, TEXT};
+use super::frame::{self, BINARY, FIN, Frame, PONG, RSV1, TEXT};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
@@ -24,6 +24,8 @@ pub(crate) struct Client {
     stream: TcpStream,
     /// What was received and not yet read by the test.
     received: Vec<u8>,
+    /// Whether permessage-deflate was negotiated.
+    deflate: bool,
 }
 
 /// An HTTP answer.
@@ -56,7 +58,7 @@ impl Client {
         for set in [TcpStream::set_read_timeout, TcpStream::set_write_timeout] {
             set(&stream, Some(DEADLINE)).expect("the deadline is not zero");
         }
-        Self { stream, received: Vec::new() }
+        Self { stream, received: Vec::new(), deflate: false }
     }
 
     /// An open WebSocket connection.
@@ -70,6 +72,17 @@ impl Client {
         client.send(upgrade_request(target, "").as_bytes());
         client.expect_switch();
         client
+    }
+
+    /// An open WebSocket connection with permessage-deflate, offered as `offer` says; what the
+    /// server answered.
+    pub(crate) fn open_with_deflate(address: SocketAddr, offer: &str) -> (Self, Answer) {
+        let mut client = Self::connect(address);
+        let field = format!("Sec-WebSocket-Extensions: {offer}\r\n");
+        client.send(upgrade_request("/", &field).as_bytes());
+        let answer = client.read_switch();
+        client.deflate = answer.field("Sec-WebSocket-Extensions").is_some();
+        (client, answer)
     }
 
     /// Sends bytes.
@@ -102,6 +115,8 @@ impl Client {
     pub(crate) fn read_frame(&mut self) -> Frame {
         loop {
             if let Some((frame, len)) = Frame::parse(&self.received) {
+                let rsv1 = frame.first & RSV1 != 0;
+                assert!(!rsv1 || self.deflate, "§5.2: no extension was negotiated: {frame:?}");
                 self.received.drain(..len);
                 return frame;
             }
@@ -169,14 +184,19 @@ impl Client {
         self.expect_pong(b"alive?");
     }
 
-    /// Reads the answer to an opening handshake; frames may follow.
+    /// Reads the answer to an opening handshake, without an extension; frames may follow.
     pub(crate) fn expect_switch(&mut self) -> Answer {
+        let answer = self.read_switch();
+        assert_eq!(answer.field("Sec-WebSocket-Extensions"), None);
+        answer
+    }
+
+    fn read_switch(&mut self) -> Answer {
         let answer = self.read_head();
         assert_eq!(answer.status, 101, "{answer:?}");
         assert_eq!(answer.field("Sec-WebSocket-Accept"), Some(ACCEPT));
         assert!(answer.field("Upgrade").is_some_and(|v| v.eq_ignore_ascii_case("websocket")));
         assert!(answer.field("Connection").is_some_and(|v| v.eq_ignore_ascii_case("upgrade")));
-        assert_eq!(answer.field("Sec-WebSocket-Extensions"), None);
         answer
     }
 

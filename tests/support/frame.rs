@@ -33,7 +33,7 @@ impl Frame {
     pub(crate) fn parse(bytes: &[u8]) -> Option<(Self, usize)> {
         let (&first, &second) = (bytes.first()?, bytes.get(1)?);
         assert_eq!(second & MASK, 0, "§5.1: a server must not mask");
-        assert_eq!(first & (RSV1 | RSV2 | RSV3), 0, "§5.2: no extension was negotiated");
+        assert_eq!(first & (RSV2 | RSV3), 0, "§5.2: no extension defines these bits");
         let (len, start) = match second {
             126 => (u64::from(u16::from_be_bytes(*bytes.get(2..)?.first_chunk()?)), 4),
             127 => (u64::from_be_bytes(*bytes.get(2..)?.first_chunk()?), 10),

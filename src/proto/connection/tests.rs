@@ -7,12 +7,12 @@ use crate::proto::header::tests::CLIENT;
 use proptest::prelude::*;
 use std::time::Duration;
 
-const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
-const T0: Millis = Millis(0);
+pub(super) const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
+pub(super) const T0: Millis = Millis(0);
 
 /// An event that owns what it is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Seen {
+pub(super) enum Seen {
     Text(String),
     Binary(Vec<u8>),
     Ping(Vec<u8>),
@@ -34,7 +34,7 @@ impl From<Event<'_>> for Seen {
 }
 
 /// Feeds one piece of input, to the last byte.
-fn feed(connection: &mut Connection, input: &[u8], output: &mut Vec<u8>) -> Vec<Seen> {
+pub(super) fn feed(connection: &mut Connection, input: &[u8], output: &mut Vec<u8>) -> Vec<Seen> {
     let mut input = input.to_vec();
     let (mut at, mut seen) = (0, Vec::new());
     loop {
@@ -81,15 +81,15 @@ fn masked(position: Position, opcode: OpCode, payload: &[u8]) -> Vec<u8> {
     out
 }
 
-fn whole(opcode: OpCode, payload: &[u8]) -> Vec<u8> {
+pub(super) fn whole(opcode: OpCode, payload: &[u8]) -> Vec<u8> {
     masked(Position::Last, opcode, payload)
 }
 
-fn part(opcode: OpCode, payload: &[u8]) -> Vec<u8> {
+pub(super) fn part(opcode: OpCode, payload: &[u8]) -> Vec<u8> {
     masked(Position::More, opcode, payload)
 }
 
-fn text(text: &str) -> Seen {
+pub(super) fn text(text: &str) -> Seen {
     Seen::Text(text.to_owned())
 }
 

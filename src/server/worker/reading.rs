@@ -1,9 +1,9 @@
 //! Bytes in: from sockets, through the opening handshake or the protocol, to the handler.
 
 use super::{Worker, guarded};
-use crate::http::{Intent, Request, Response, Status, Switching, classify};
+use crate::http::{DeflateAgreement, Intent, Request, Response, Status, Switching, classify};
 use crate::net::Received;
-use crate::proto::{Connection, Event, Millis, Step};
+use crate::proto::{Connection, DeflateParameters, Event, Millis, Step};
 use crate::server::context::Context;
 use crate::server::handler::{Cause, Handler, Opening, Upgrade};
 use crate::server::key::Key;
@@ -17,7 +17,7 @@ const READ_BYTES_PER_TURN: usize = 256 << 10;
 /// What became of an opening handshake.
 enum Answered<S> {
     /// It is a WebSocket connection; so many bytes of the input were its request.
-    Opened { session: S, request_len: usize },
+    Opened { session: S, request_len: usize, deflate: Option<DeflateParameters> },
     /// It got an HTTP answer.
     Refused(Cause),
 }
@@ -173,8 +173,19 @@ impl<H: Handler> Worker<H> {
                 }
             };
         }
+        let agreement =
+            self.shared.options.deflate.and_then(|_| {
+                DeflateAgreement::negotiate(request.headers("sec-websocket-extensions"))
+            });
+        if let Some(agreement) = &agreement {
+            switching = switching.deflate(agreement);
+        }
         self.send_http(key, |out| switching.encode(out));
-        Answered::Opened { session: accept.session, request_len: request.head_len() }
+        Answered::Opened {
+            session: accept.session,
+            request_len: request.head_len(),
+            deflate: agreement.map(|agreement| agreement.parameters),
+        }
     }
 
     fn refuse(
@@ -201,8 +212,12 @@ impl<H: Handler> Worker<H> {
     fn after_answer(&mut self, key: Key, answered: Answered<H::Session>, bytes: &mut [u8]) {
         match answered {
             Answered::Refused(cause) => self.begin_ending(key, cause),
-            Answered::Opened { session, request_len } => {
-                let connection = Connection::new(self.shared.config.clone(), self.now);
+            Answered::Opened { session, request_len, deflate } => {
+                let mut connection = Connection::new(self.shared.config.clone(), self.now);
+                if let Some(agreed) = &deflate {
+                    connection = connection.with_deflate(agreed);
+                    self.core.set_deflate(key.index, agreed.server_window);
+                }
                 let lifetime = self.shared.options.lifetime;
                 let expires = lifetime.map_or(Millis::NEVER, |lifetime| self.now.after(lifetime));
                 let meter = Meter::default();
