@@ -105,7 +105,7 @@ fn pages() -> Vec<PathBuf> {
         let Ok(entries) = fs::read_dir(root().join(folder)) else {
             continue;
         };
-        let paths = entries.map(|entry| entry.unwrap().path());
+        let paths = entries.flatten().map(|entry| entry.path());
         pages.extend(paths.filter(|path| path.extension().is_some_and(|end| end == "md")));
     }
     pages
