@@ -24,3 +24,8 @@ pub mod net;
 mod outbox;
 pub mod proto;
 pub mod server;
+
+/// The Rust examples of README.md, compiled and run with the documentation's tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -238,7 +238,8 @@ impl Connection {
         match self.config.role {
             // §5.1: "A server MUST NOT mask any frames that it sends to the client."
             Role::Server => None,
-            // §5.3: "The masking key MUST be [..] a fresh key" for each frame.
+            // §5.3: "the client MUST pick a fresh masking key from the set of allowed 32-bit
+            // values".
             Role::Client(fresh_key) => Some(fresh_key()),
         }
     }
@@ -304,7 +305,7 @@ impl Connection {
     /// Checks a frame against the message in progress (§5.4) and the limits (§10.4).
     fn begin_frame(&mut self, header: &Header) -> Result<(), Violation> {
         if header.opcode.is_control() {
-            // §5.4: "Control frames MAY be injected in the middle of a fragmented message."
+            // §5.4: "Control frames […] MAY be injected in the middle of a fragmented message."
             return Ok(());
         }
         let limits = &self.config.limits;

@@ -1,5 +1,5 @@
-//! Deadlines of many connections: a coarse wheel (RFC 6455 has no clock; §7.1.1 and §10.3 ask for
-//! timeouts all the same).
+//! Deadlines of many connections: a coarse wheel. RFC 6455 sets no times; §7.1.1 speaks of "a
+//! reasonable amount of time".
 //!
 //! A connection has one deadline, which moves with almost every message. So an entry of the wheel
 //! is only a reminder to look: it is set when there is none early enough, and left alone when the

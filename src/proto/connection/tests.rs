@@ -341,6 +341,28 @@ fn client_and_server_talk() {
     assert!(matches!(Header::parse(b"\x81\x80", CLIENT), Err(Violation::Masked)));
 }
 
+/// §5.3, §10.3: a fresh masking key for each frame, whatever kind of frame it is.
+#[test]
+fn each_frame_of_a_client_has_a_key_of_its_own() {
+    thread_local!(static DRAWN: std::cell::Cell<u8> = const { std::cell::Cell::new(0) });
+    let mut client = Connection::new(
+        Config::client(|| {
+            DRAWN.set(DRAWN.get() + 1);
+            [DRAWN.get(); 4]
+        }),
+        T0,
+    );
+    let mut out = Vec::new();
+    client.send_frame(Position::More, OpCode::Binary, b"", &mut out).unwrap();
+    client.send_frame(Position::Last, OpCode::Continuation, b"", &mut out).unwrap();
+    client.ping(b"", &mut out).unwrap();
+    feed(&mut client, b"\x89\x00", &mut out);
+    let nothing = CloseFrame { code: CloseCode::NO_STATUS, reason: "" };
+    client.close(nothing, T0, &mut out);
+    let keys: Vec<_> = out.chunks(6).map(|frame| (frame[1], frame[2..].to_vec())).collect();
+    assert_eq!(keys, [1, 2, 3, 4, 5].map(|key| (0x80, vec![key; 4])));
+}
+
 /// Frames as a client might send them: mostly in order, sometimes not.
 fn frames() -> impl Strategy<Value = Vec<u8>> {
     let payload = prop_oneof![
