@@ -1,5 +1,7 @@
 //! The program: its arguments, its answers to mistakes, its signals, and its two small servers.
 
+#![cfg(feature = "cli")]
+
 mod support;
 
 use std::net::TcpListener;

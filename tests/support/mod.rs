@@ -9,7 +9,9 @@
 
 pub(crate) mod client;
 pub(crate) mod frame;
+#[cfg(feature = "cli")]
 pub(crate) mod program;
+pub(crate) mod puppet;
 pub(crate) mod server;
 pub(crate) mod talk;
 
