@@ -1,6 +1,8 @@
 //! permessage-deflate (RFC 7692) over real sockets. What the server compresses is inflated by
 //! another implementation (flate2), and the other way round.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
+
 mod support;
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress};
