@@ -188,6 +188,7 @@ impl Frame {
     fn append(&self, receiver: Role, out: &mut Vec<u8>) {
         let masked = matches!(receiver, Role::Server) != self.masking_wrong;
         let header = Header {
+            compressed: false,
             fin: true,
             opcode: OpCode::Binary,
             mask: masked.then_some(KEY),

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 /// What each layer may name. A layer that is not listed may name none and be named by none.
 const MAY_NAME: &[(&str, &[&str])] = &[
     ("proto", &[]),
-    ("http", &[]),
+    ("http", &["proto"]),
     ("net", &[]),
     ("hub", &["proto"]),
     ("outbox", &["proto"]),
@@ -28,6 +28,7 @@ const RESTRICTED: &[(&str, &[&str])] = &[
     ("getrandom", &["net"]),
     ("slab", &["hub", "server"]),
     ("httparse", &["http"]),
+    ("zlib_rs", &["proto"]),
     ("clap", &["cli"]),
     ("anyhow", &["cli"]),
 ];
