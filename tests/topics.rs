@@ -177,3 +177,18 @@ fn a_waiting_publisher_does_not_hang_when_the_server_stops() {
     stage.server.stop();
     eventually("the publisher is let go", || thread.is_finished());
 }
+
+/// What a session publishes is kept like any other message, on its own worker too.
+#[test]
+fn a_topic_keeps_what_a_session_published_last() {
+    let stage = puppets(options());
+    let topic = stage.server.publisher.topic("state", Retain::Last);
+    let mut first = stage.subscriber("state");
+    stage.server.publisher.publish(&topic, Message::Text("from a thread"));
+    first.expect_text("from a thread");
+    first.send(&text("publish state from a session"));
+    first.expect_text("from a session");
+    let mut second = stage.open();
+    second.send(&text("subscribe state"));
+    second.expect_text("from a session");
+}

@@ -69,21 +69,28 @@ impl Publisher {
     /// Publishes a message, without waiting: a worker whose inbox is full misses it, which is
     /// counted.
     pub fn publish(&self, topic: &Topic, message: Message<'_>) -> Delivery {
-        self.send_to_all(topic, message, None, Sender::try_send)
+        self.send_to_all(&Publication::new(topic, message), None, Sender::try_send)
     }
 
     /// Publishes a message, and waits for room in the workers' inboxes: for sources that can be
     /// slowed down without loss, such as a recording. Not from a handler: it would wait for itself.
     pub fn publish_waiting(&self, topic: &Topic, message: Message<'_>) -> Delivery {
-        self.send_to_all(topic, message, None, Sender::send)
+        self.send_to_all(&Publication::new(topic, message), None, Sender::send)
+    }
+
+    /// The topic with this name, if somebody asked for it.
+    pub(crate) fn find(&self, name: &str) -> Option<Topic> {
+        self.shared.topics.find(name)
+    }
+
+    /// Whether there are other workers than one.
+    pub(crate) fn has_others(&self) -> bool {
+        self.shared.inboxes.len() > 1
     }
 
     /// Publishes, without waiting, to all workers but one, which has seen the message already.
-    pub(crate) fn publish_to_others(&self, own: usize, topic: &str, message: Message<'_>) {
-        if self.shared.inboxes.len() > 1 {
-            let topic = self.topic(topic, Retain::Nothing);
-            self.send_to_all(&topic, message, Some(own), Sender::try_send);
-        }
+    pub(crate) fn publish_to_others(&self, own: usize, publication: &Publication) {
+        self.send_to_all(publication, Some(own), Sender::try_send);
     }
 
     /// What went through this publisher and its clones so far.
@@ -97,12 +104,10 @@ impl Publisher {
 
     fn send_to_all(
         &self,
-        topic: &Topic,
-        message: Message<'_>,
+        publication: &Publication,
         except: Option<usize>,
         send: impl Fn(&Sender, Publication) -> Sent,
     ) -> Delivery {
-        let publication = Publication::new(topic, message);
         let (mut full, mut gone) = (0, 0);
         for (worker, inbox) in self.shared.inboxes.iter().enumerate() {
             if Some(worker) == except {

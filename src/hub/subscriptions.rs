@@ -110,29 +110,33 @@ impl Subscriptions {
         self.by_name.get(name).copied()
     }
 
-    /// Takes note of a publication; yields the slot whose members are to get it.
-    pub(crate) fn note(&mut self, publication: &Publication) -> SlotKey {
-        let key = self.slot_of_topic(&publication.topic);
+    /// Takes note of a publication; yields the slot whose members are to get it, if there can be
+    /// any.
+    pub(crate) fn note(&mut self, publication: &Publication) -> Option<SlotKey> {
+        let Some(number) = publication.topic.number() else {
+            return self.find(publication.topic.name());
+        };
+        let key = self.slot_of_topic(&publication.topic, number);
         if publication.topic.retain() == Retain::Last
             && let Some(slot) = self.slots.get_mut(key.0)
         {
             slot.last = Some(publication.clone());
         }
-        key
+        Some(key)
     }
 
-    fn slot_of_topic(&mut self, topic: &Topic) -> SlotKey {
-        if let Some(Some(key)) = self.by_number.get(topic.number()) {
+    fn slot_of_topic(&mut self, topic: &Topic, number: usize) -> SlotKey {
+        if let Some(Some(key)) = self.by_number.get(number) {
             return *key;
         }
         let key = self.slot_of(topic.name());
         if let Some(slot) = self.slots.get_mut(key.0) {
             slot.fed = true;
         }
-        if self.by_number.len() <= topic.number() {
-            self.by_number.resize(topic.number() + 1, None);
+        if self.by_number.len() <= number {
+            self.by_number.resize(number + 1, None);
         }
-        if let Some(place) = self.by_number.get_mut(topic.number()) {
+        if let Some(place) = self.by_number.get_mut(number) {
             *place = Some(key);
         }
         key
@@ -204,7 +208,7 @@ mod tests {
         let (topics, mut table) = (Topics::default(), Subscriptions::default());
         assert!(table.subscribe(7, "x").is_some());
         assert!(table.subscribe(7, "x").is_none());
-        let key = table.note(&publication(&topics, "x", "1"));
+        let key = table.note(&publication(&topics, "x", "1")).unwrap();
         assert_eq!(members(&table, key), [7]);
         assert_eq!(table.last(key).map(|last| &*last.payload), Some(&b"1"[..]));
     }
@@ -221,6 +225,19 @@ mod tests {
         let key = table.subscribe(2, "fed").unwrap();
         assert_eq!(table.last(key).map(|last| &*last.payload), Some(&b"1"[..]));
         assert_eq!((table.slots.len(), table.by_session.len()), (1, 1));
+    }
+
+    /// A publication on a topic that is on no list reaches those who are there and leaves no trace.
+    #[test]
+    fn passing_topics_leave_no_trace() {
+        let mut table = Subscriptions::default();
+        let passing = Publication::new(&Topic::passing("x"), Message::Text("1"));
+        assert!(table.note(&passing).is_none());
+        table.subscribe(1, "x");
+        let key = table.note(&passing).unwrap();
+        assert_eq!((members(&table, key), table.last(key).is_none()), (vec![1], true));
+        table.unsubscribe_all(1);
+        assert!(table.slots.is_empty() && table.by_name.is_empty());
     }
 
     #[derive(Clone, Debug)]
@@ -261,7 +278,7 @@ mod tests {
                         table.unsubscribe_all(s);
                     }
                     Step::Publish(t) => {
-                        let key = table.note(&publication(&topics, &t.to_string(), ""));
+                        let key = table.note(&publication(&topics, &t.to_string(), "")).unwrap();
                         let members: BTreeSet<u32> = members(&table, key).into_iter().collect();
                         let expected = model.iter().filter(|(_, set)| set.contains(&t.to_string()));
                         prop_assert_eq!(members, expected.map(|(s, _)| *s).collect());

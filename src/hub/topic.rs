@@ -21,7 +21,8 @@ pub struct Topic(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    number: usize,
+    /// `None`: the topic is on no list, and lives as long as its publications.
+    number: Option<usize>,
     name: Box<str>,
     retain: Retain,
 }
@@ -39,9 +40,14 @@ impl Topic {
         self.0.retain
     }
 
-    /// Topics are numbered from 0 in the order of their making.
-    pub(crate) fn number(&self) -> usize {
+    /// Topics on the server's list are numbered from 0 in the order of their making.
+    pub(crate) fn number(&self) -> Option<usize> {
         self.0.number
+    }
+
+    /// A topic that is not put on the list, for names that nobody asked a [`Topic`] for.
+    pub(crate) fn passing(name: &str) -> Self {
+        Self(Arc::new(Inner { number: None, name: name.into(), retain: Retain::Nothing }))
     }
 }
 
@@ -71,13 +77,18 @@ impl Publication {
 pub(crate) struct Topics(Mutex<HashMap<Box<str>, Topic>>);
 
 impl Topics {
+    /// The topic with this name, if there is one.
+    pub(crate) fn find(&self, name: &str) -> Option<Topic> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
     /// The topic with this name, made with `retain` if it is new.
     pub(crate) fn intern(&self, name: &str, retain: Retain) -> Topic {
         let mut topics = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(topic) = topics.get(name) {
             return topic.clone();
         }
-        let number = topics.len();
+        let number = Some(topics.len());
         let topic = Topic(Arc::new(Inner { number, name: name.into(), retain }));
         topics.insert(name.into(), topic.clone());
         topic
@@ -94,7 +105,8 @@ mod tests {
         let a = topics.intern("a", Retain::Last);
         let b = topics.intern("b", Retain::Nothing);
         let again = topics.intern("a", Retain::Nothing);
-        assert_eq!((a.number(), b.number(), again.number()), (0, 1, 0));
+        assert_eq!((a.number(), b.number(), again.number()), (Some(0), Some(1), Some(0)));
+        assert!(topics.find("b").is_some() && topics.find("c").is_none());
         assert_eq!((again.name(), again.retain()), ("a", Retain::Last));
     }
 }

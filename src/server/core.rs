@@ -8,7 +8,7 @@ use super::handler::{Published, View};
 use super::options::DeflateOptions;
 use super::outputs::Outputs;
 use super::stats::Counters;
-use crate::hub::{Publication, Publisher, SlotKey, Subscriptions};
+use crate::hub::{Publication, Publisher, Retain, SlotKey, Subscriptions, Topic};
 use crate::proto::frame::{self, Position, encode_with};
 use crate::proto::{CloseCode, Header, Message, OpCode, Role, WindowBits};
 use std::ops::Range;
@@ -136,22 +136,31 @@ impl Core {
         &mut self.wants[index]
     }
 
-    /// Hands an event that came from a publisher to this worker's subscribers.
+    /// Hands an event to this worker's subscribers.
     pub(super) fn deliver(&mut self, publication: &Publication) {
         self.counters.events_in.add(1);
-        let slot = self.subscriptions.note(publication);
+        let Some(slot) = self.subscriptions.note(publication) else { return };
         let event = Published { topic: publication.topic.name(), payload: &publication.payload };
         self.fan_out(slot, &event, publication.opcode);
     }
 
     /// Publishes a session's own message to the subscribers of all workers.
     pub(super) fn publish(&mut self, topic: &str, message: Message<'_>) {
+        let listed = self.publisher.find(topic);
+        let retains = listed.as_ref().is_some_and(|topic| topic.retain() == Retain::Last);
+        if retains || self.publisher.has_others() {
+            let topic = listed.unwrap_or_else(|| Topic::passing(topic));
+            let publication = Publication::new(&topic, message);
+            self.deliver(&publication);
+            self.publisher.publish_to_others(self.worker, &publication);
+            return;
+        }
+        // Nobody keeps it and nobody else gets it: no copy is needed.
         self.counters.events_in.add(1);
         if let Some(slot) = self.subscriptions.find(topic) {
             let event = Published { topic, payload: message.payload() };
             self.fan_out(slot, &event, message.opcode());
         }
-        self.publisher.publish_to_others(self.worker, topic, message);
     }
 
     /// Encodes an event once for each way in which subscribers want it, and has each send its own.
