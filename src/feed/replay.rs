@@ -5,7 +5,7 @@
 //! reckoned from the first event and not from the one before, so a long replay does not drift.
 //!
 //! Invariant: every event of the file is published once per pass, in its order, with its own
-//! bytes; at most [`CHUNKS_AHEAD_MAX`] chunks of about [`CHUNK_BYTES`] are held in memory.
+//! bytes; at most `CHUNKS_AHEAD_MAX` chunks of about `CHUNK_BYTES` are held in memory.
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;

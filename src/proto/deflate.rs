@@ -1,7 +1,7 @@
 //! permessage-deflate (RFC 7692): its parameters, and payloads in and out of DEFLATE. The
 //! compression itself (RFC 1951) is zlib-rs's.
 //!
-//! Invariant: inflating hands out at most [`INFLATED_BYTES_AT_ONCE`] bytes before it asks whether
+//! Invariant: inflating hands out at most `INFLATED_BYTES_AT_ONCE` bytes before it asks whether
 //! to go on, so a payload that would inflate to gigabytes costs no more than its limit.
 
 use super::error::Violation;

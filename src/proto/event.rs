@@ -28,7 +28,7 @@ pub enum Event<'a> {
     Close(CloseFrame<'a>),
 }
 
-/// What a call of [`Connection::handle_input`] did.
+/// What a call of [`Connection::handle_input`](super::Connection::handle_input) did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Step<'a> {
     /// Bytes of the input that are done with.
@@ -40,7 +40,7 @@ pub struct Step<'a> {
 /// What has become due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Timeout {
-    /// Send a ping, by [`Connection::ping`].
+    /// Send a ping, by [`Connection::ping`](super::Connection::ping).
     PingDue,
     /// The peer was silent for the idle timeout: close the connection.
     Idle,
