@@ -28,6 +28,10 @@ autobahn *arguments:
 clients *arguments:
     tests/clients/run {{ arguments }}
 
+# permessage-deflate with widespread clients against `tickwire echo`; arguments name some of them.
+interop *arguments:
+    tests/interop/run {{ arguments }}
+
 # One fuzz target without end, or all of them for some seconds each.
 fuzz target="":
     {{ if target == "" { ".ci/run fuzz" } else { "cargo +nightly fuzz run " + target } }}

@@ -101,7 +101,8 @@ fn the_readme_names_every_cause() {
 /// Pages in the root, docs/ and the folders that have a README.
 fn pages() -> Vec<PathBuf> {
     let mut pages = Vec::new();
-    for folder in ["", "docs", "docs/decisions", "autobahn", "tests/clients", "fuzz", "benches"] {
+    let with_readme = ["autobahn", "tests/clients", "tests/interop", "fuzz", "benches"];
+    for folder in ["", "docs", "docs/decisions"].into_iter().chain(with_readme) {
         let Ok(entries) = fs::read_dir(root().join(folder)) else {
             continue;
         };

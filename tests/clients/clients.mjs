@@ -3,10 +3,7 @@
 // Prints `N events: what was checked` and exits 0, or says what was wrong and exits 1. The
 // deadline is the caller's: see run.
 
-import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:http';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { evaluateInPage } from './chromium.mjs';
 
 const EVENTS = 5;
 
@@ -96,32 +93,9 @@ async function nodeWebSocket(base) {
   return checkCollected(await collectTrades(base, EVENTS));
 }
 
-/** A page on http://localhost, since a WebSocket from about:blank has the origin `null`. */
 async function chromium(base) {
-  const { chromium: browser } = await import('playwright-core');
-  const profile = await mkdtemp(join(tmpdir(), 'tickwire-chromium-'));
-  const site = createServer((_, response) => {
-    response.setHeader('content-type', 'text/html');
-    response.end('<!doctype html><title>tickwire</title>');
-  });
-  await new Promise((resolve) => site.listen(0, '127.0.0.1', resolve));
-  const context = await browser.launchPersistentContext(profile, {
-    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-    args: [
-      '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
-      '--disable-background-networking', '--disable-component-update', '--disable-sync',
-    ],
-  });
-  try {
-    const page = await context.newPage();
-    await page.goto(`http://127.0.0.1:${site.address().port}/`);
-    const script = `(${collectTrades})(${JSON.stringify(base)}, ${EVENTS})`;
-    return checkCollected(await page.evaluate(script));
-  } finally {
-    await context.close();
-    site.close();
-    await rm(profile, { recursive: true, force: true });
-  }
+  const script = `(${collectTrades})(${JSON.stringify(base)}, ${EVENTS})`;
+  return checkCollected(await evaluateInPage(script));
 }
 
 // --- ws: permessage-deflate is offered, and may be declined -------------------------------------
