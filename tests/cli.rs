@@ -38,12 +38,17 @@ fn help_names_every_flag() {
         "--drain-timeout",
         "--allow-origin",
         "--send-queue",
+        "--deflate",
+        "--deflate-threshold",
         "--log",
         "--log-format",
         "--max-message",
         "--help",
         "127.0.0.1:9001",
         "TICKWIRE_LOG",
+        "\nServer:\n",
+        "\nLimits:\n",
+        "\nLogging:\n",
     ];
     const SERVE: &[&str] = &[
         "--feed",
@@ -59,6 +64,10 @@ fn help_names_every_flag() {
         "--message-burst",
         "--connection-attempts",
         "--lifetime",
+        "--start-delay",
+        "\nFeed:\n",
+        "\nFeed: simulate:\n",
+        "\nFeed: replay:\n",
     ];
     let commands: [(&str, &[&str]); 3] =
         [("serve", SERVE), ("echo", &[]), ("chat", &["--greeting"])];
