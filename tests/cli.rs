@@ -112,6 +112,21 @@ fn a_wrong_command_line_is_answered_in_one_line() {
     }
 }
 
+/// The line is all there is to read: what was wrong, what would do, and whose help to ask for.
+#[test]
+fn a_wrong_value_is_answered_with_the_help_of_its_command() {
+    for command in ["serve", "echo", "chat"] {
+        let stderr = run(&[command, "--workers", "x"]).stderr;
+        let expected = format!(
+            "error: invalid value 'x' for '--workers <N>': write a number from 1 to 256; \
+             see 'tickwire {command} --help'\n"
+        );
+        assert_eq!(stderr, expected);
+    }
+    expect_one_line(&["echo", "--log-format", "xml"], 2, &["json]; see 'tickwire echo --help'"]);
+    expect_one_line(&["--nonsense"], 2, &["see 'tickwire --help'"]);
+}
+
 /// What only shows when it is tried is answered likewise, with exit code 1.
 #[test]
 fn what_cannot_be_done_is_answered_in_one_line() {
