@@ -268,3 +268,24 @@ fn a_second_signal_ends_the_program_at_once() {
     program.signal("INT");
     assert_eq!(program.wait().code(), Some(128 + 2));
 }
+
+/// At level debug, each end says what rule was broken, and each refusal why.
+#[test]
+fn a_debug_log_says_what_each_peer_did_wrong() {
+    let mut program = Program::start(&["echo", "--log", "debug"]);
+    let mut stranger = Client::connect(program.address);
+    stranger.send(b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n");
+    assert_eq!(stranger.read_answer().status, 400);
+    program.logged("handshake rejected: ");
+    let answered = program.logged("answered in HTTP");
+    assert!(answered.contains("400") && answered.contains("handshake_refused"), "{answered}");
+    let mut client = Client::open(program.address);
+    client.send(&[0x81, 0x00]);
+    client.expect_failure(1002);
+    let closed = program.logged("closed ");
+    assert!(closed.contains("violation=Unmasked"), "{closed}");
+    drop((stranger, client));
+    program.signal("TERM");
+    assert!(program.logged("stopped ").contains("violation=1"));
+    assert!(program.wait().success());
+}
