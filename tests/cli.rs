@@ -289,3 +289,14 @@ fn a_debug_log_says_what_each_peer_did_wrong() {
     assert!(program.logged("stopped ").contains("violation=1"));
     assert!(program.wait().success());
 }
+
+/// The last line of the log leaves out what there was none of, and a stop says how to hurry it.
+#[test]
+fn the_last_lines_of_the_log_are_brief() {
+    let mut program = Program::start(&["echo"]);
+    program.signal("INT");
+    program.logged("Ctrl-C once more to stop at once");
+    let last = program.logged("stopped ");
+    assert!(last.contains("accepted=0") && !last.contains("ended="), "{last}");
+    assert!(program.wait().success());
+}
