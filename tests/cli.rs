@@ -38,12 +38,17 @@ fn help_names_every_flag() {
         "--drain-timeout",
         "--allow-origin",
         "--send-queue",
+        "--deflate",
+        "--deflate-threshold",
         "--log",
         "--log-format",
         "--max-message",
         "--help",
         "127.0.0.1:9001",
         "TICKWIRE_LOG",
+        "\nServer:\n",
+        "\nLimits:\n",
+        "\nLogging:\n",
     ];
     const SERVE: &[&str] = &[
         "--feed",
@@ -59,6 +64,10 @@ fn help_names_every_flag() {
         "--message-burst",
         "--connection-attempts",
         "--lifetime",
+        "--start-delay",
+        "\nFeed:\n",
+        "\nFeed: simulate:\n",
+        "\nFeed: replay:\n",
     ];
     let commands: [(&str, &[&str]); 3] =
         [("serve", SERVE), ("echo", &[]), ("chat", &["--greeting"])];
@@ -101,6 +110,21 @@ fn a_wrong_command_line_is_answered_in_one_line() {
     for (arguments, says) in cases {
         expect_one_line(arguments, 2, says);
     }
+}
+
+/// The line is all there is to read: what was wrong, what would do, and whose help to ask for.
+#[test]
+fn a_wrong_value_is_answered_with_the_help_of_its_command() {
+    for command in ["serve", "echo", "chat"] {
+        let stderr = run(&[command, "--workers", "x"]).stderr;
+        let expected = format!(
+            "error: invalid value 'x' for '--workers <N>': write a number from 1 to 256; \
+             see 'tickwire {command} --help'\n"
+        );
+        assert_eq!(stderr, expected);
+    }
+    expect_one_line(&["echo", "--log-format", "xml"], 2, &["json]; see 'tickwire echo --help'"]);
+    expect_one_line(&["--nonsense"], 2, &["see 'tickwire --help'"]);
 }
 
 /// What only shows when it is tried is answered likewise, with exit code 1.
@@ -243,4 +267,36 @@ fn a_second_signal_ends_the_program_at_once() {
     client.expect_close(1001);
     program.signal("INT");
     assert_eq!(program.wait().code(), Some(128 + 2));
+}
+
+/// At level debug, each end says what rule was broken, and each refusal why.
+#[test]
+fn a_debug_log_says_what_each_peer_did_wrong() {
+    let mut program = Program::start(&["echo", "--log", "debug"]);
+    let mut stranger = Client::connect(program.address);
+    stranger.send(b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n");
+    assert_eq!(stranger.read_answer().status, 400);
+    program.logged("handshake rejected: ");
+    let answered = program.logged("answered in HTTP");
+    assert!(answered.contains("400") && answered.contains("handshake_refused"), "{answered}");
+    let mut client = Client::open(program.address);
+    client.send(&[0x81, 0x00]);
+    client.expect_failure(1002);
+    let closed = program.logged("closed ");
+    assert!(closed.contains("violation=Unmasked"), "{closed}");
+    drop((stranger, client));
+    program.signal("TERM");
+    assert!(program.logged("stopped ").contains("violation=1"));
+    assert!(program.wait().success());
+}
+
+/// The last line of the log leaves out what there was none of, and a stop says how to hurry it.
+#[test]
+fn the_last_lines_of_the_log_are_brief() {
+    let mut program = Program::start(&["echo"]);
+    program.signal("INT");
+    program.logged("Ctrl-C once more to stop at once");
+    let last = program.logged("stopped ");
+    assert!(last.contains("accepted=0") && !last.contains("ended="), "{last}");
+    assert!(program.wait().success());
 }

@@ -45,8 +45,8 @@ fn with_close_timeout(close_timeout: Duration) -> Options {
 /// Whom we started to close tells us nothing in return.
 const NO_ANSWER: u16 = 1006;
 
-/// §5.5.1: the answer to a close frame "typically echos the status code it received"; §7.1.1: "it
-/// is the server that closes the TCP connection first"; §7.4: which codes there are.
+/// §5.5.1: the answer to a close frame "typically echos the status code it received"; §7.1.1: the
+/// server closes TCP first; §7.4: which codes there are.
 #[test]
 fn every_valid_close_code_is_echoed() {
     let (server, ends) = TestServer::echo(options());
@@ -255,7 +255,7 @@ fn a_peer_that_does_not_answer_a_close_is_let_go() {
     server.expect_ended(Cause::Application, 1);
 }
 
-/// §7.1.1: "after a reasonable time": a peer that does not close TCP is let go, silent or not.
+/// §7.1.1: a peer that does not close TCP is let go, silent or not.
 #[test]
 fn a_peer_that_does_not_close_tcp_is_let_go() {
     let (server, _ends) = TestServer::echo(with_close_timeout(Duration::from_millis(50)));

@@ -80,8 +80,8 @@ fn the_answer_names_only_what_was_offered() {
     assert_eq!(answer_to(&server, browser).as_deref(), Some(PLAIN_OFFER));
 }
 
-/// §5.1: "the server MUST decline": an offer that cannot be accepted is no error; the next one is
-/// tried, and without one the connection is opened without the extension.
+/// §7: "A server MUST decline an extension negotiation offer" of these kinds. That is no error: the
+/// next one is tried, and without one the connection is opened without the extension.
 #[test]
 fn offers_that_cannot_be_kept_are_declined() {
     let (server, _ends) = echo();

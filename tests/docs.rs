@@ -1,5 +1,5 @@
-//! Whether the documentation is true where that can be asked: the functions that docs/rfc6455.md
-//! cites, the defaults that README.md lists, the files that any page links to.
+//! Whether the documentation is true where that can be asked: the functions that the pages
+//! of rules cite, the defaults that README.md lists, the files that any page links to.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,13 +18,22 @@ fn code_spans(page: &str) -> Vec<&str> {
     prose.flat_map(|prose| prose.split('`').skip(1).step_by(2)).collect()
 }
 
-/// Each `file.rs::function` in docs/rfc6455.md is there; a file is under src/ unless in tests/.
+/// The pages that list an RFC's rules, and at least how many functions each cites.
+const RULES: [(&str, usize); 2] = [("docs/rfc6455.md", 200), ("docs/rfc7692.md", 60)];
+
+/// Each `file.rs::function` in a page of rules is there; a file is under src/ unless in tests/.
 #[test]
 fn every_function_cited_for_a_rule_exists() {
-    let page = read(&root().join("docs/rfc6455.md"));
+    for (name, cited_min) in RULES {
+        check_citations(name, cited_min);
+    }
+}
+
+fn check_citations(name: &str, cited_min: usize) {
+    let page = read(&root().join(name));
     let cited: Vec<_> =
         code_spans(&page).into_iter().filter_map(|span| span.split_once(".rs::")).collect();
-    assert!(cited.len() > 200, "only {} citations were found", cited.len());
+    assert!(cited.len() > cited_min, "{name}: only {} citations were found", cited.len());
     let mut missing = Vec::new();
     for (file, function) in cited {
         let base = if file.starts_with("tests/") { "" } else { "src" };
@@ -35,14 +44,15 @@ fn every_function_cited_for_a_rule_exists() {
             missing.push(format!("{file}.rs::{function}"));
         }
     }
-    assert!(missing.is_empty(), "docs/rfc6455.md cites what is not there: {missing:#?}");
+    assert!(missing.is_empty(), "{name} cites what is not there: {missing:#?}");
 }
 
 /// A row that says where a rule is obeyed has a test, but for those below.
 #[test]
 fn every_rule_has_a_test() {
-    let page = read(&root().join("docs/rfc6455.md"));
-    let rows = page.lines().filter(|line| line.starts_with("| ") && line.contains(".rs::"));
+    let pages = RULES.map(|(name, _)| read(&root().join(name)));
+    let lines = pages.iter().flat_map(|page| page.lines());
+    let rows = lines.filter(|line| line.starts_with("| ") && line.contains(".rs::"));
     let mut untested = Vec::new();
     for row in rows {
         let row = row.replace("\\|", " ");
@@ -70,6 +80,10 @@ fn the_defaults_in_the_readme_are_those_of_the_program() {
     for row in rows {
         let (flag, rest) = row.split_once('`').unwrap();
         let default = rest.split('|').nth(1).unwrap().trim().trim_matches('`');
+        if help.contains(&format!("--{flag}\n")) {
+            assert_eq!(default, "off", "--{flag} takes no value");
+            continue;
+        }
         let about = help.split(&format!("--{flag} <")).nth(1);
         let about = about.unwrap_or_else(|| panic!("there is no --{flag}"));
         let about = about.split("\n      --").next().unwrap_or(about);

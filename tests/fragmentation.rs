@@ -25,7 +25,7 @@ fn fragments_make_one_message() {
     client.close();
 }
 
-/// §5.4: "Control frames MAY be injected in the middle of a fragmented message."
+/// §5.4: "Control frames […] MAY be injected in the middle of a fragmented message."
 #[test]
 fn a_ping_between_fragments_is_answered_at_once() {
     let (server, _ends) = TestServer::echo(options());

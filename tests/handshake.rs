@@ -227,7 +227,7 @@ fn frames_in_the_requests_segment_are_not_lost() {
     }
 }
 
-/// §4.2.2, 5.5: "The value chosen MUST be derived from the client's handshake".
+/// §4.2.2, 4: "The value chosen MUST be derived from the client's handshake".
 #[test]
 fn the_servers_favourite_among_the_offered_subprotocols_is_chosen() {
     let server = doors(options());

@@ -30,7 +30,7 @@ fn a_message_over_the_limit_is_refused_when_it_is_announced() {
     ends.expect_abnormal(Cause::Violation(Violation::FrameTooLarge));
 }
 
-/// §10.4: a limit "on the frame size and total message size after reassembly".
+/// §10.4: limits "regarding the frame size or total message size after reassembly".
 #[test]
 fn a_message_over_the_limit_in_all_its_fragments_is_refused() {
     let (server, ends) = TestServer::echo(with_limits(Limits::message(1000)));

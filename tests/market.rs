@@ -128,6 +128,29 @@ fn a_browser_gets_a_page_and_not_a_stream() {
     }
 }
 
+/// REST: clients ask whether the server is there, and for its time, before anything else.
+#[test]
+fn a_ping_and_the_time_are_answered_in_json() {
+    let server = serve();
+    let ask = |target: &str| {
+        let mut client = Client::connect(server.address);
+        client.send(format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes());
+        let answer = client.read_answer();
+        assert_eq!(answer.status, 200, "{target}");
+        assert_eq!(answer.field("Content-Type"), Some("application/json"), "{target}");
+        answer.content
+    };
+    assert_eq!(ask("/api/v3/ping"), "{}");
+    let now = || SystemTime::UNIX_EPOCH.elapsed().unwrap().as_millis();
+    let (before, told, after) = (now(), ask("/api/v3/time"), now());
+    let time = told.strip_prefix(r#"{"serverTime":"#).and_then(|rest| rest.strip_suffix('}'));
+    let time: u128 = time.and_then(|time| time.parse().ok()).unwrap_or_else(|| panic!("{told}"));
+    assert!((before..=after).contains(&time), "{before} {time} {after}");
+    for target in ["/api/v3/ping", "/api/v3/time"] {
+        assert_eq!(refused(server.address, target).status, 404, "{target} is no stream");
+    }
+}
+
 /// Control messages: the reply comes first, then the last value of a stream that has one.
 #[test]
 fn the_last_value_comes_right_after_the_reply_and_only_of_state_streams() {

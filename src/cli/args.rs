@@ -8,64 +8,93 @@ use clap::{Args, ValueEnum};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+/// Headings in `--help`.
+pub(super) const SERVER: &str = "Server";
+pub(super) const LIMITS: &str = "Limits";
+pub(super) const LOGGING: &str = "Logging";
+
 /// The least that is queued for a client that reads too slowly, whatever the message limit is.
 const SEND_QUEUE_BYTES_MIN: u64 = 16 << 20;
 
 #[derive(Debug, Args)]
 pub(super) struct ServerArguments {
     /// Address and port to listen on; port 0 takes a free one
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9001")]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9001", help_heading = SERVER)]
     pub(super) listen: SocketAddr,
 
     /// Worker threads, each with its own event loop and connections
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = workers)]
+    #[arg(
+        long, value_name = "N", default_value_t = 1,
+        value_parser = workers, help_heading = SERVER
+    )]
     workers: usize,
 
     /// Time for a client to complete its opening handshake
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
+    #[arg(
+        long, value_name = "TIME", default_value = "10s",
+        value_parser = duration, help_heading = LIMITS
+    )]
     handshake_timeout: Duration,
 
     /// Close a connection whose client sends nothing, no pong either, for this long; off: never
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = optional_duration)]
+    #[arg(
+        long, value_name = "TIME", default_value = "60s",
+        value_parser = optional_duration, help_heading = LIMITS
+    )]
     idle_timeout: OptionalDuration,
 
     /// Time between pings; off: none
-    #[arg(long, value_name = "TIME", default_value = "20s", value_parser = optional_duration)]
+    #[arg(
+        long, value_name = "TIME", default_value = "20s",
+        value_parser = optional_duration, help_heading = LIMITS
+    )]
     ping_interval: OptionalDuration,
 
     /// Time for a client to answer a close frame and to close TCP
-    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
+    #[arg(
+        long, value_name = "TIME", default_value = "5s",
+        value_parser = duration, help_heading = LIMITS
+    )]
     close_timeout: Duration,
 
     /// Time for all connections to close when the server is stopped
-    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
+    #[arg(
+        long, value_name = "TIME", default_value = "5s",
+        value_parser = duration, help_heading = LIMITS
+    )]
     drain_timeout: Duration,
 
     /// Let web pages of this origin connect, such as https://example.com or https://*.example.com
     /// (repeatable, or separated by commas) [default: pages of all origins]
-    #[arg(long, value_name = "ORIGIN", value_delimiter = ',')]
+    #[arg(long, value_name = "ORIGIN", value_delimiter = ',', help_heading = SERVER)]
     allow_origin: Vec<OriginArgument>,
 
     /// Bytes queued for a client that reads too slowly, before it is closed with code 1008
     /// [default: serve 4MiB; echo and chat 16MiB or four times the message limit]
-    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    #[arg(long, value_name = "BYTES", value_parser = bytes, help_heading = LIMITS)]
     send_queue: Option<u64>,
 
     /// Compress messages (permessage-deflate, RFC 7692) for clients that offer it
-    #[arg(long)]
+    #[arg(long, help_heading = SERVER)]
     deflate: bool,
 
     /// With --deflate: send shorter messages plain
-    #[arg(long, value_name = "BYTES", default_value = "200", value_parser = bytes)]
+    #[arg(
+        long, value_name = "BYTES", default_value = "200",
+        value_parser = bytes, help_heading = SERVER
+    )]
     deflate_threshold: u64,
 
     /// What to log, to standard error: error, warn, info, debug, trace, or a filter such as
     /// tickwire::server=debug
-    #[arg(long, value_name = "FILTER", env = "TICKWIRE_LOG", default_value = "info")]
+    #[arg(
+        long, value_name = "FILTER", env = "TICKWIRE_LOG", default_value = "info",
+        help_heading = LOGGING
+    )]
     pub(super) log: String,
 
     /// How to log
-    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    #[arg(long, value_name = "FORMAT", default_value = "text", help_heading = LOGGING)]
     pub(super) log_format: LogFormat,
 }
 

@@ -1,6 +1,6 @@
 //! `tickwire echo`: every message goes back to its sender.
 
-use super::args::{ServerArguments, send_queue_for};
+use super::args::{LIMITS, ServerArguments, send_queue_for};
 use super::run;
 use super::units::bytes;
 use crate::proto::Message;
@@ -13,7 +13,10 @@ pub(super) struct EchoArguments {
     server: ServerArguments,
 
     /// Longest message taken; a longer one closes the connection with code 1009
-    #[arg(long, value_name = "BYTES", default_value = "64MiB", value_parser = bytes)]
+    #[arg(
+        long, value_name = "BYTES", default_value = "64MiB",
+        value_parser = bytes, help_heading = LIMITS
+    )]
     max_message: u64,
 }
 

@@ -5,7 +5,10 @@ use crate::feed::{
     Factor, FeedCounters, Flow, ReaderFeed, Recording, Repeat, Replay, Simulate, Simulator, Sink,
     Speed, Switch, SymbolSpec,
 };
-use crate::feed::{Pace, replay::ReplayEnd};
+use crate::feed::{
+    Pace,
+    replay::{ReplayEnd, Replayed},
+};
 use crate::market::StreamClass;
 use crate::proto::Message;
 use crate::server::{Delivery, Publisher, Retain, Topic};
@@ -92,13 +95,27 @@ impl Feed {
                 }
             }
             Self::Replay(recording, speed, repeat) => {
-                let replay = Replay::new(recording, speed, repeat);
-                if replay.run(sink, switch, &counters).end == ReplayEnd::Finished {
-                    tracing::info!("the last values stay until Ctrl-C");
-                }
+                let path = recording.path().display().to_string();
+                let replayed = Replay::new(recording, speed, repeat).run(sink, switch, &counters);
+                log_replayed(&path, &replayed);
             }
         }
     }
+}
+
+fn log_replayed(recording: &str, replayed: &Replayed) {
+    let stay = match replayed.end {
+        ReplayEnd::Stopped => "",
+        ReplayEnd::Finished | ReplayEnd::Damaged => "; the last values stay until Ctrl-C",
+    };
+    tracing::info!(
+        recording,
+        events = replayed.events,
+        malformed = replayed.malformed,
+        elapsed_ms = replayed.elapsed.as_millis(),
+        end = ?replayed.end,
+        "replay ended{stay}"
+    );
 }
 
 /// Publishes a feed's events, each stream being a topic.

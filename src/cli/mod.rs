@@ -11,7 +11,7 @@ mod serve;
 mod units;
 
 use clap::error::ErrorKind;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use std::process::ExitCode;
 
 /// A low-latency WebSocket server, and a market-data broadcaster built on it.
@@ -66,14 +66,17 @@ fn explain(error: &clap::Error) -> ExitCode {
         return if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
     }
     let text = error.render().to_string();
-    let usage = text.lines().find_map(|line| line.strip_prefix("Usage: "));
-    let program: Vec<&str> = usage
-        .unwrap_or("tickwire")
-        .split(' ')
-        .take_while(|word| !word.starts_with(['-', '[', '<']))
-        .collect();
-    let said = text.lines().take_while(|line| !line.starts_with("Usage:")).map(str::trim);
-    let said: Vec<&str> = said.filter(|line| !line.is_empty()).collect();
-    eprintln!("{}; see '{} --help'", said.join("; "), program.join(" "));
+    let said = text.lines().take_while(|line| {
+        !line.starts_with("Usage:") && !line.starts_with("For more information")
+    });
+    let said: Vec<&str> = said.map(str::trim).filter(|line| !line.is_empty()).collect();
+    eprintln!("{}; see 'tickwire{} --help'", said.join("; "), subcommand());
     ExitCode::from(2)
+}
+
+/// The subcommand on the command line, after a space; nothing where there is none.
+fn subcommand() -> String {
+    let first = std::env::args().nth(1).unwrap_or_default();
+    let known = Arguments::command().get_subcommands().any(|known| known.get_name() == first);
+    if known { format!(" {first}") } else { String::new() }
 }

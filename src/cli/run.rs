@@ -77,7 +77,7 @@ fn stop_on_signals(
                 tracing::warn!("stopping at once");
                 std::process::exit(128 + signal);
             }
-            tracing::info!("stopping: closing all connections; once more to stop at once");
+            tracing::info!("stopping: closing all connections; Ctrl-C once more to stop at once");
             on_stop();
             shutdown.shutdown();
         }
@@ -96,7 +96,7 @@ fn log_stats(stats: &Stats, dropped_inbox_full: u64) {
         deliveries = stats.deliveries,
         dropped_inbox_full,
         dropped_slow_bytes = stats.dropped_slow_bytes,
-        ended = ended.join(" "),
+        ended = (!ended.is_empty()).then(|| ended.join(" ")),
         "stopped"
     );
 }

@@ -1,6 +1,6 @@
 //! `tickwire serve`: market data for everybody who connects.
 
-use super::args::ServerArguments;
+use super::args::{LIMITS, ServerArguments};
 use super::feeds::{Feed, Simulation, Source};
 use super::run;
 use super::units::{OptionalDuration, bytes, duration, optional_duration};
@@ -21,72 +21,87 @@ const SEND_QUEUE_BYTES: u64 = 4 << 20;
 /// The page at `/`.
 const PAGE: &str = include_str!("../../web/index.html");
 
+/// Headings in `--help`.
+const FEED: &str = "Feed";
+const SIMULATE: &str = "Feed: simulate";
+const REPLAY: &str = "Feed: replay";
+
 #[derive(Debug, Args)]
 pub(super) struct ServeArguments {
-    #[command(flatten)]
-    server: ServerArguments,
-
     /// Where ticks come from: simulate, stdin (NDJSON), or replay:FILE (a recording, plain or .gz)
-    #[arg(long, value_name = "SOURCE", default_value = "simulate")]
+    #[arg(long, value_name = "SOURCE", default_value = "simulate", help_heading = FEED)]
     feed: Source,
 
-    /// simulate: the symbols, separated by commas [default: BTCUSDT,ETHUSDT,SOLUSDT,BNBUSDT]
-    #[arg(long, value_name = "SYMBOLS", value_delimiter = ',', value_parser = symbol)]
-    symbols: Vec<SymbolSpec>,
-
-    /// simulate: the market's seed; the same seed and start time give the same bytes
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    seed: u64,
-
-    /// simulate: the market's first moment, in milliseconds since 1970 [default: now]
-    #[arg(long, value_name = "MS")]
-    start_time: Option<u64>,
-
-    /// simulate: how busy the market is, as a multiple of the usual
-    #[arg(long, value_name = "FACTOR", default_value = "1")]
-    rate: Factor,
-
-    /// replay: how fast, as a multiple of the recorded pace, or max
-    #[arg(long, value_name = "FACTOR", default_value = "1")]
-    speed: Speed,
-
-    /// replay: start again at the end
-    #[arg(long = "loop")]
-    repeat: bool,
-
     /// Hold the feed until this many clients have subscribed [default: replay 1, else 0]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help_heading = FEED)]
     wait_for: Option<u32>,
 
     /// Wait this long once they have, so that clients started together miss nothing
     /// [default: replay 1s, else 0s]
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    #[arg(long, value_name = "TIME", value_parser = duration, help_heading = FEED)]
     start_delay: Option<Duration>,
 
+    /// The symbols, separated by commas [default: BTCUSDT,ETHUSDT,SOLUSDT,BNBUSDT]
+    #[arg(
+        long, value_name = "SYMBOLS", value_delimiter = ',',
+        value_parser = symbol, help_heading = SIMULATE
+    )]
+    symbols: Vec<SymbolSpec>,
+
+    /// The market's seed; the same seed and start time give the same bytes
+    #[arg(long, value_name = "N", default_value_t = 1, help_heading = SIMULATE)]
+    seed: u64,
+
+    /// The market's first moment, in milliseconds since 1970 [default: now]
+    #[arg(long, value_name = "MS", help_heading = SIMULATE)]
+    start_time: Option<u64>,
+
+    /// How busy the market is, as a multiple of the usual
+    #[arg(long, value_name = "FACTOR", default_value = "1", help_heading = SIMULATE)]
+    rate: Factor,
+
+    /// How fast, as a multiple of the recorded pace, or max: as fast as the workers take it; then a
+    /// client that cannot keep up is soon closed, and a larger --send-queue gives it room
+    #[arg(long, value_name = "FACTOR", default_value = "1", help_heading = REPLAY)]
+    speed: Speed,
+
+    /// Start again at the end
+    #[arg(long = "loop", help_heading = REPLAY)]
+    repeat: bool,
+
+    #[command(flatten)]
+    server: ServerArguments,
+
     /// Longest message taken; a longer one closes the connection with code 1009
-    #[arg(long, value_name = "BYTES", default_value = "16KiB", value_parser = bytes)]
+    #[arg(
+        long, value_name = "BYTES", default_value = "16KiB",
+        value_parser = bytes, help_heading = LIMITS
+    )]
     max_message: u64,
 
     /// Streams that one connection may subscribe to; more close it with code 1008
-    #[arg(long, value_name = "N", default_value_t = 1024)]
+    #[arg(long, value_name = "N", default_value_t = 1024, help_heading = LIMITS)]
     max_streams: usize,
 
     /// Messages a second, pings and pongs counted, that a client may send; more close its
     /// connection with code 1008; 0: any number
-    #[arg(long, value_name = "N", default_value_t = 5)]
+    #[arg(long, value_name = "N", default_value_t = 5, help_heading = LIMITS)]
     message_rate: u32,
 
     /// Messages that a client may send at once, after a pause
-    #[arg(long, value_name = "N", default_value = "15")]
+    #[arg(long, value_name = "N", default_value = "15", help_heading = LIMITS)]
     message_burst: NonZeroU32,
 
     /// Connection attempts that an address may make in five minutes, loopback exempt; more are
     /// answered with 429; 0: any number
-    #[arg(long, value_name = "N", default_value_t = 300)]
+    #[arg(long, value_name = "N", default_value_t = 300, help_heading = LIMITS)]
     connection_attempts: u32,
 
     /// The greatest age of a connection; off: any
-    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = optional_duration)]
+    #[arg(
+        long, value_name = "TIME", default_value = "24h",
+        value_parser = optional_duration, help_heading = LIMITS
+    )]
     lifetime: OptionalDuration,
 }
 

@@ -82,8 +82,8 @@ impl Replay {
         self
     }
 
-    /// Publishes to `sink` until the end, and logs one line about it. A replay waits for room
-    /// ([`Pace::Lossless`]): rather late than incomplete.
+    /// Publishes to `sink` until the end. A replay waits for room ([`Pace::Lossless`]): rather late
+    /// than incomplete.
     ///
     /// A held switch is waited for with the first events already read.
     pub fn run(self, sink: &mut impl Sink, switch: &Switch, counters: &FeedCounters) -> Replayed {
@@ -105,14 +105,6 @@ impl Replay {
             }
         }
         total.elapsed = started.elapsed();
-        tracing::info!(
-            recording = %self.recording.path().display(),
-            events = total.events,
-            malformed = total.malformed,
-            elapsed_ms = total.elapsed.as_millis(),
-            end = ?total.end,
-            "replay ended"
-        );
         total
     }
 

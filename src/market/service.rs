@@ -2,7 +2,8 @@
 //!
 //! A connection's path names its first streams; control messages change them. Events are published
 //! as bare payloads under their stream's name, and rendered once for each way of wanting them:
-//! bare or enveloped, in milliseconds or microseconds.
+//! bare or enveloped, in milliseconds or microseconds. Of the REST API there are the two requests
+//! that clients begin with.
 //! Invariant: the answer to a control message comes before anything that the message causes.
 
 use super::control::{self, Command};
@@ -167,6 +168,10 @@ impl Handler for MarketHandler {
                 Status::OK,
                 "tickwire: connect a WebSocket client to /ws/<stream> or /stream?streams=<stream>\n",
             ),
+            ("/api/v3/ping", _) => Response::json(Status::OK, "{}"),
+            ("/api/v3/time", _) => {
+                Response::json(Status::OK, format!(r#"{{"serverTime":{}}}"#, unix_ms()))
+            }
             (path, _) => match Endpoint::parse(path, request.query(), self.options.streams_max) {
                 Ok(_) => Response::from(crate::http::Rejection::UpgradeRequired),
                 Err(_) => Response::text(Status::NOT_FOUND, "404 Not Found\n"),
@@ -193,11 +198,9 @@ impl Handler for MarketHandler {
     }
 
     fn on_shutdown(&mut self, cx: &mut Context<'_, Client>) {
-        let since_epoch = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
-        let now_ms = u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX);
         let view = cx.session().view;
         self.answer.clear();
-        envelope::server_shutdown(now_ms, view, &mut self.answer);
+        envelope::server_shutdown(unix_ms(), view, &mut self.answer);
         self.send_answer(cx);
     }
 
@@ -206,6 +209,12 @@ impl Handler for MarketHandler {
         let view = envelope::View::ALL.get(usize::from(view.number())).copied().unwrap_or(plain);
         envelope::render(event.topic, event.payload, view, out);
     }
+}
+
+/// The time in milliseconds since 1970.
+fn unix_ms() -> u64 {
+    let since_epoch = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+    u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A way of wanting events, as the server counts them.

@@ -180,7 +180,11 @@ impl<H: Handler> Worker<H> {
         // What we began to close stays closed for that reason, however it ends.
         let cause = open.closing.unwrap_or(cause);
         let peer = || session.tcp.peer_addr().ok();
-        tracing::debug!(peer = ?peer(), cause = cause.name(), %code, "closed");
+        let violation = match cause {
+            Cause::Violation(violation) => Some(tracing::field::debug(violation)),
+            _ => None,
+        };
+        tracing::debug!(peer = ?peer(), cause = cause.name(), violation, %code, "closed");
         self.core.subscriptions.unsubscribe_all(key.index);
         let closed = Closed { cause, code, reason };
         guarded(|| self.handler.on_close(open.session, &closed));

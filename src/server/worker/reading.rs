@@ -1,7 +1,9 @@
 //! Bytes in: from sockets, through the opening handshake or the protocol, to the handler.
 
 use super::{Worker, guarded};
-use crate::http::{DeflateAgreement, Intent, Request, Response, Status, Switching, classify};
+use crate::http::{
+    DeflateAgreement, Intent, Rejection, Request, Response, Status, Switching, classify,
+};
 use crate::net::Received;
 use crate::proto::{Connection, DeflateParameters, Event, Millis, Step};
 use crate::server::context::Context;
@@ -9,6 +11,7 @@ use crate::server::handler::{Cause, Handler, Opening, Upgrade};
 use crate::server::key::Key;
 use crate::server::rate::Meter;
 use crate::server::session::{Admission, Open, Stage};
+use std::net::SocketAddr;
 use std::time::SystemTime;
 
 /// Bytes read from one connection in a turn, or discarded of one that is ending.
@@ -121,17 +124,13 @@ impl<H: Handler> Worker<H> {
                 Some(self.refuse(key, "GET", &response, Cause::HandshakeRefused))
             }
             Ok(Some(request)) => Some(self.decide(key, &request)),
-            Err(rejection) => {
-                let response = Response::from(rejection);
-                Some(self.refuse(key, "GET", &response, Cause::HandshakeRefused))
-            }
+            Err(rejection) => Some(self.reject(key, "GET", rejection)),
         }
     }
 
     /// Has the handler decide on a request.
     fn decide(&mut self, key: Key, request: &Request<'_>) -> Answered<H::Session> {
         let method = request.method();
-        let rejected = |rejection| Response::from(rejection);
         let handshake = match classify(request) {
             Ok(Intent::WebSocket(handshake)) => handshake,
             Ok(Intent::Plain) => {
@@ -139,18 +138,15 @@ impl<H: Handler> Worker<H> {
                 let response = response.unwrap_or_else(server_error);
                 return self.refuse(key, method, &response, Cause::Http);
             }
-            Err(rejection) => {
-                return self.refuse(key, method, &rejected(rejection), Cause::HandshakeRefused);
-            }
+            Err(rejection) => return self.reject(key, method, rejection),
         };
         // RFC 6455 §10.2: "If the origin indicated is unacceptable to the server, then it SHOULD
         // respond to the WebSocket handshake with a reply containing HTTP 403 Forbidden status
         // code."
         if let Err(rejection) = self.shared.options.origins.check(request.origin()) {
-            return self.refuse(key, method, &rejected(rejection), Cause::HandshakeRefused);
+            return self.reject(key, method, rejection);
         }
-        let peer = self.sessions.get(key.index as usize).and_then(|s| s.tcp.peer_addr().ok());
-        let Some(peer) = peer else {
+        let Some(peer) = self.peer(key) else {
             return Answered::Refused(Cause::HandshakeAbandoned);
         };
         let opening = Opening { request, handshake: &handshake, peer };
@@ -188,6 +184,11 @@ impl<H: Handler> Worker<H> {
         }
     }
 
+    fn reject(&mut self, key: Key, method: &str, rejection: Rejection) -> Answered<H::Session> {
+        tracing::debug!(peer = ?self.peer(key), "handshake rejected: {rejection}");
+        self.refuse(key, method, &Response::from(rejection), Cause::HandshakeRefused)
+    }
+
     fn refuse(
         &mut self,
         key: Key,
@@ -195,8 +196,14 @@ impl<H: Handler> Worker<H> {
         response: &Response,
         cause: Cause,
     ) -> Answered<H::Session> {
+        let status = response.status();
+        tracing::debug!(peer = ?self.peer(key), cause = cause.name(), %status, "answered in HTTP");
         self.send_http(key, |out| response.encode(method, Some(SystemTime::now()), out));
         Answered::Refused(cause)
+    }
+
+    fn peer(&self, key: Key) -> Option<SocketAddr> {
+        self.sessions.get(key.index as usize).and_then(|session| session.tcp.peer_addr().ok())
     }
 
     /// Sends an HTTP answer: the first thing that goes out on a connection.
