@@ -86,7 +86,8 @@ impl Default for DeflateParameters {
 pub(super) struct Inflater {
     context: Context,
     window: WindowBits,
-    /// About 47 KB with the largest window; only while it has something to remember.
+    /// About 50 KB, whatever the window (zlib-rs takes its largest); only while there is something to
+    /// remember.
     inflate: Option<Inflate>,
 }
 

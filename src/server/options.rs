@@ -46,7 +46,7 @@ pub struct Options {
 ///
 /// Messages are compressed each by itself, so a published event is compressed once a worker,
 /// however many get it. A worker takes some 300 KB for each window size in use; a connection about
-/// 47 KB once its client has sent a compressed message, unless the client offered
+/// 50 KB once its client has sent a compressed message, unless the client offered
 /// `client_no_context_takeover`: then nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeflateOptions {
