@@ -94,7 +94,8 @@ fn a_handshake_that_breaks_a_rule_is_answered_with_its_status() {
         (400, handshake_with(KEY, "Sec-WebSocket-Key: dG9vIHNob3J0\r\n")),
         (400, handshake_with(KEY, "Sec-WebSocket-Key: not base64 at all!!\r\n")),
         (400, handshake_with(VERSION, &VERSION.repeat(2))),
-        (400, handshake_with(VERSION, "Sec-WebSocket-Version: thirteen\r\n")),
+        (426, handshake_with(VERSION, "Sec-WebSocket-Version: thirteen\r\n")),
+        (426, handshake_with(VERSION, "Sec-WebSocket-Version: 013\r\n")),
         (426, handshake_with(VERSION, "Sec-WebSocket-Version: 8\r\n")),
         (426, handshake_with(VERSION, "")),
         (400, handshake_with("HTTP/1.1", "HTTP/1.0")),
@@ -130,10 +131,12 @@ fn a_handshake_that_breaks_a_rule_is_answered_with_its_status() {
 #[test]
 fn a_refusal_says_what_would_do() {
     let server = doors(options());
-    let answer = ask(server.address, handshake_with(VERSION, "").as_bytes());
-    assert_eq!(answer.field("Sec-WebSocket-Version"), Some("13"));
-    assert_eq!(answer.field("Upgrade"), Some("websocket"));
-    assert_eq!(answer.field("Connection"), Some("Upgrade, close"));
+    for version in ["", "Sec-WebSocket-Version: 8\r\n", "Sec-WebSocket-Version: x\r\n"] {
+        let answer = ask(server.address, handshake_with(VERSION, version).as_bytes());
+        assert_eq!(answer.field("Sec-WebSocket-Version"), Some("13"));
+        assert_eq!(answer.field("Upgrade"), Some("websocket"));
+        assert_eq!(answer.field("Connection"), Some("Upgrade, close"));
+    }
     let answer = ask(server.address, upgrade_request("/", "").replace("GET", "PUT").as_bytes());
     assert_eq!(answer.field("Allow"), Some("GET"));
     let answer = ask(server.address, b"DELETE /page HTTP/1.1\r\nHost: a\r\n\r\n");

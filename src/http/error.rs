@@ -127,7 +127,7 @@ pub enum Rejection {
     ConnectionNotUpgrade,
     /// Sec-WebSocket-Version is missing, or not 13 (RFC 6455 §4.4): 426 with the right one.
     VersionUnsupported,
-    /// Sec-WebSocket-Version is not a number up to 255 (RFC 6455 §4.3): 400.
+    /// Sec-WebSocket-Version is not a number up to 255 (RFC 6455 §4.3): 426 with the right one.
     VersionInvalid,
     /// More than one Sec-WebSocket-Version (RFC 6455 §11.3.5): 400.
     VersionRepeated,
@@ -160,7 +160,9 @@ impl Rejection {
             Self::MethodNotServed | Self::HandshakeMethod => Status::METHOD_NOT_ALLOWED,
             Self::Content => Status::CONTENT_TOO_LARGE,
             Self::Expectation => Status::EXPECTATION_FAILED,
-            Self::VersionUnsupported | Self::UpgradeRequired => Status::UPGRADE_REQUIRED,
+            Self::VersionUnsupported | Self::VersionInvalid | Self::UpgradeRequired => {
+                Status::UPGRADE_REQUIRED
+            }
             Self::TooManySubprotocols => Status::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::MethodUnknown => Status::NOT_IMPLEMENTED,
             Self::TargetForm
@@ -173,7 +175,6 @@ impl Rejection {
             | Self::TransferEncoding
             | Self::HandshakeHttp10
             | Self::ConnectionNotUpgrade
-            | Self::VersionInvalid
             | Self::VersionRepeated
             | Self::KeyMissing
             | Self::KeyRepeated

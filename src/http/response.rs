@@ -164,7 +164,9 @@ impl From<Rejection> for Response {
             Rejection::HandshakeMethod => Some(("Allow", "GET")),
             // RFC 6455 §4.2.2, 4: "indicating the version(s) the server is capable of
             // understanding".
-            Rejection::VersionUnsupported | Rejection::UpgradeRequired => {
+            Rejection::VersionUnsupported
+            | Rejection::VersionInvalid
+            | Rejection::UpgradeRequired => {
                 // RFC 9110 §15.5.22: "The server MUST send an Upgrade header field in a 426".
                 response.connection = Connection::CloseOrUpgrade;
                 Some(("Sec-WebSocket-Version", "13"))

@@ -132,7 +132,8 @@ fn check_version(request: &Request<'_>) -> Result<(), Rejection> {
     let mut versions = request.headers("sec-websocket-version");
     // §4.2.2, 4: a server that does not speak the version sent "MUST abort the WebSocket handshake
     // […] and instead send an appropriate HTTP error code (such as 426 Upgrade Required) and a
-    // |Sec-WebSocket-Version| header field". Where none is sent, that answer helps too.
+    // |Sec-WebSocket-Version| header field". What is no number does not match either; where none is
+    // sent, that answer helps too.
     let Some(version) = versions.next() else {
         return Err(Rejection::VersionUnsupported);
     };
@@ -296,7 +297,7 @@ mod tests {
         }
     }
 
-    /// §4.3, §4.4: another version is told the right one; what is no version is malformed.
+    /// §4.2.2, 4, §4.4: whatever does not match 13 is told the right one.
     #[test]
     fn each_wrong_version_has_its_answer() {
         use Rejection as R;
@@ -305,11 +306,11 @@ mod tests {
             ("Sec-WebSocket-Version: 8\r\n", R::VersionUnsupported, 426),
             ("Sec-WebSocket-Version: 0\r\n", R::VersionUnsupported, 426),
             ("Sec-WebSocket-Version: 255\r\n", R::VersionUnsupported, 426),
-            ("Sec-WebSocket-Version: 256\r\n", R::VersionInvalid, 400),
-            ("Sec-WebSocket-Version: 013\r\n", R::VersionInvalid, 400),
-            ("Sec-WebSocket-Version: 13, 8\r\n", R::VersionInvalid, 400),
-            ("Sec-WebSocket-Version: +13\r\n", R::VersionInvalid, 400),
-            ("Sec-WebSocket-Version:\r\n", R::VersionInvalid, 400),
+            ("Sec-WebSocket-Version: 256\r\n", R::VersionInvalid, 426),
+            ("Sec-WebSocket-Version: 013\r\n", R::VersionInvalid, 426),
+            ("Sec-WebSocket-Version: 13, 8\r\n", R::VersionInvalid, 426),
+            ("Sec-WebSocket-Version: +13\r\n", R::VersionInvalid, 426),
+            ("Sec-WebSocket-Version:\r\n", R::VersionInvalid, 426),
             ("Sec-WebSocket-Version: 13\r\nsec-websocket-version: 13\r\n", R::VersionRepeated, 400),
         ];
         for (field, rejection, code) in table {
