@@ -4,11 +4,19 @@
 //! Draws no random numbers. Invariant: a key is 24 characters, an accept value 28.
 
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::alphabet;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
 use sha1::{Digest, Sha1};
 
 /// §1.3: what is appended to the key before it is hashed.
 const ACCEPT_GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
+/// Reads keys. RFC 4648 §3.5 leaves it to a decoder whether the bits that the last character has
+/// to spare must be zero; RFC 6455 asks for 16 bytes only, and some clients make up the characters.
+const KEYS: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
+);
 
 /// §4.2.2, 5.4: SHA-1 of the key, as sent, and a fixed GUID; in base64.
 ///
@@ -32,10 +40,9 @@ pub(super) fn encode(nonce: [u8; 16]) -> [u8; 24] {
 
 /// §4.2.1, 5: whether a value, "when decoded, is 16 bytes in length".
 pub(super) fn is_key(value: &[u8]) -> bool {
-    // The decoder insists on padding, and on zero bits where the last character says nothing
-    // (RFC 4648 §3.5). More than 24 characters do not fit and are no key.
+    // The decoder insists on padding. More than 24 characters do not fit and are no key.
     let mut nonce = [0; 18];
-    STANDARD.decode_slice(value, &mut nonce) == Ok(16)
+    KEYS.decode_slice(value, &mut nonce) == Ok(16)
 }
 
 #[cfg(test)]
@@ -51,17 +58,18 @@ mod tests {
         assert_eq!(&accept_key(&key), b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
     }
 
-    /// §4.2.1, 5, RFC 4648 §3.5: only 16 bytes in canonical base64 are a key.
+    /// §4.2.1, 5, RFC 4648 §3.5: 16 bytes in base64 are a key, whatever the spare bits are.
     #[test]
-    fn a_key_is_sixteen_bytes_in_canonical_base64() {
-        assert!(is_key(b"dGhlIHNhbXBsZSBub25jZQ=="));
+    fn a_key_is_sixteen_bytes_in_base64() {
+        for value in ["dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZSBub25jZR=="] {
+            assert!(is_key(value.as_bytes()), "{value}");
+        }
         let long = "A".repeat(4096);
         let table = [
             "",
             "dGhlIHNhbXBsZSBub25jZQ",
             "dGhlIHNhbXBsZSBub25jZQ=",
             "dGhlIHNhbXBsZSBub25jZQ===",
-            "dGhlIHNhbXBsZSBub25jZR==",
             "dGhlIHNhbXBsZSBub25jZWU=",
             "dGhlIHNhbXBsZSBub25j",
             "dGhlIHNhbXBsZSBub25jZWVl",
