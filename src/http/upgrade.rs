@@ -176,7 +176,20 @@ fn parse_key<'b>(request: &Request<'b>) -> Result<&'b [u8], Rejection> {
 /// strings." §11.3.4 allows several lines, "the same as a single" one.
 fn parse_subprotocols<'b>(request: &Request<'b>) -> Result<Vec<&'b str>, Rejection> {
     let mut offered = Vec::new();
-    for name in request.headers("sec-websocket-protocol").flat_map(elements) {
+    for value in request.headers("sec-websocket-protocol") {
+        offer_all(value, &mut offered)?;
+    }
+    Ok(offered)
+}
+
+fn offer_all<'b>(value: &'b [u8], offered: &mut Vec<&'b str>) -> Result<(), Rejection> {
+    // RFC 9110 §5.6.1.2: "A recipient MUST parse and ignore a reasonable number of empty list
+    // elements". A list of nothing else is not one: `1#token`.
+    let mut names = elements(value).filter(|name| !name.is_empty()).peekable();
+    if names.peek().is_none() {
+        return Err(Rejection::SubprotocolInvalid);
+    }
+    for name in names {
         let name = match str::from_utf8(name) {
             Ok(text) if is_token(name) => text,
             _ => return Err(Rejection::SubprotocolInvalid),
@@ -189,7 +202,7 @@ fn parse_subprotocols<'b>(request: &Request<'b>) -> Result<Vec<&'b str>, Rejecti
         }
         offered.push(name);
     }
-    Ok(offered)
+    Ok(())
 }
 
 #[cfg(test)]
@@ -346,10 +359,11 @@ mod tests {
         let fields = "Sec-WebSocket-Protocol: b, a\r\nSec-WebSocket-Protocol:c.v1\r\n";
         assert_eq!(offered(fields), Ok(["b", "a", "c.v1"].map(str::to_owned).to_vec()));
         assert_eq!(offered("Sec-WebSocket-Protocol: a, A\r\n").map(|names| names.len()), Ok(2));
+        assert_eq!(offered("Sec-WebSocket-Protocol: ,a,, b,\r\n").map(|names| names.len()), Ok(2));
         let table = [
             ("", Rejection::SubprotocolInvalid),
-            ("a,", Rejection::SubprotocolInvalid),
-            ("a,,b", Rejection::SubprotocolInvalid),
+            (",", Rejection::SubprotocolInvalid),
+            (",a b,", Rejection::SubprotocolInvalid),
             ("a b", Rejection::SubprotocolInvalid),
             ("a/b", Rejection::SubprotocolInvalid),
             ("é", Rejection::SubprotocolInvalid),
