@@ -25,6 +25,38 @@ fn expect_one_line(arguments: &[&str], code: i32, says: &[&str]) {
     }
 }
 
+/// §10.4: what a compressed message over the limit makes the program grow by is in proportion to
+/// the limit, not to what the message would inflate to.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_bomb_costs_the_program_less_than_a_mebibyte() {
+    // There the kernel rounds up to 2 MiB, whatever the program asks for.
+    let huge_pages = std::fs::read_to_string("/sys/kernel/mm/transparent_hugepage/enabled");
+    if huge_pages.is_ok_and(|mode| mode.contains("[always]")) {
+        return;
+    }
+    let program = Program::start(&["echo", "--deflate", "--max-message", "64KiB"]);
+    let resident_kib = || {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", program.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap()
+    };
+    let mut deflate = flate2::Compress::new(flate2::Compression::best(), false);
+    let mut bomb = Vec::with_capacity(1 << 17);
+    let zeros = vec![0; 32 << 20];
+    deflate.compress_vec(&zeros, &mut bomb, flate2::FlushCompress::Sync).unwrap();
+    let bomb = support::frame::frame(0xc2, bomb.strip_suffix(&[0, 0, 0xff, 0xff]).unwrap());
+    Client::open(program.address).close();
+    let before = resident_kib();
+    for _ in 0..3 {
+        let (mut client, _) = Client::open_with_deflate(program.address, "permessage-deflate");
+        client.send(&bomb);
+        client.expect_failure(1009);
+        let grown = resident_kib().saturating_sub(before);
+        assert!(grown < 1024, "{grown} KiB");
+    }
+}
+
 /// `--help` is complete: all commands, all flags, what they are for, and their defaults.
 #[test]
 fn help_names_every_flag() {
