@@ -129,7 +129,7 @@ fn a_wrong_command_line_is_answered_in_one_line() {
         (&["echo", "--listen", "here"], &["here", "--listen"]),
         (&["echo", "--workers", "0"], &["1 to 256"]),
         (&["echo", "--workers", "many"], &["1 to 256"]),
-        (&["echo", "--idle-timeout", "5"], &["5s or 500ms"]),
+        (&["echo", "--idle-timeout", "5 apples"], &["5s or 500ms"]),
         (&["echo", "--close-timeout", "soon"], &["5s or 500ms"]),
         (&["echo", "--max-message", "0"], &["at least 1"]),
         (&["echo", "--max-message", "big"], &["64KiB"]),

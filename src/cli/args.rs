@@ -78,12 +78,9 @@ pub(super) struct ServerArguments {
     #[arg(long, help_heading = SERVER)]
     deflate: bool,
 
-    /// With --deflate: send shorter messages plain
-    #[arg(
-        long, value_name = "BYTES", default_value = "200",
-        value_parser = bytes, help_heading = SERVER
-    )]
-    deflate_threshold: u64,
+    /// With --deflate: send shorter messages plain [default: serve 200; echo and chat 1]
+    #[arg(long, value_name = "BYTES", value_parser = bytes, help_heading = SERVER)]
+    deflate_threshold: Option<u64>,
 
     /// What to log, to standard error: error, warn, info, debug, trace, or a filter such as
     /// tickwire::server=debug
@@ -122,8 +119,8 @@ impl std::str::FromStr for OriginArgument {
 }
 
 impl ServerArguments {
-    /// The options that these arguments, a message limit and a send queue by default ask for.
-    pub(super) fn options(&self, max_message: u64, send_queue_default: u64) -> Options {
+    /// The options that these arguments and a message limit ask for.
+    pub(super) fn options(&self, max_message: u64, defaults: Defaults) -> Options {
         let mut patterns = Vec::new();
         let mut any = self.allow_origin.is_empty();
         for origin in &self.allow_origin {
@@ -132,7 +129,8 @@ impl ServerArguments {
                 OriginArgument::Pattern(pattern) => patterns.push(pattern.clone()),
             }
         }
-        let send_queue = self.send_queue.unwrap_or(send_queue_default);
+        let send_queue = self.send_queue.unwrap_or(defaults.send_queue);
+        let threshold = self.deflate_threshold.unwrap_or(defaults.deflate_threshold);
         Options {
             workers: self.workers,
             limits: Limits::message(max_message),
@@ -142,7 +140,7 @@ impl ServerArguments {
                 close_timeout: self.close_timeout,
             },
             deflate: self.deflate.then_some(DeflateOptions {
-                threshold_bytes: usize::try_from(self.deflate_threshold).unwrap_or(usize::MAX),
+                threshold_bytes: usize::try_from(threshold).unwrap_or(usize::MAX),
             }),
             handshake_timeout: self.handshake_timeout,
             origins: if any { Origins::Any } else { Origins::Listed(patterns) },
@@ -165,9 +163,22 @@ impl ServerArguments {
     }
 }
 
-/// The send queue that lets every message up to the limit through.
-pub(super) fn send_queue_for(max_message: u64) -> u64 {
-    max_message.saturating_mul(4).max(SEND_QUEUE_BYTES_MIN)
+/// What depends on what a server does, where the user does not say.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Defaults {
+    /// Bytes queued for a client that reads too slowly.
+    pub(super) send_queue: u64,
+    /// Messages of fewer bytes are sent plain.
+    pub(super) deflate_threshold: u64,
+}
+
+impl Defaults {
+    /// For a server that sends what it is sent: every message up to the limit gets through, and
+    /// comes back compressed if that makes it smaller.
+    pub(super) fn for_messages_up_to(max_message: u64) -> Self {
+        let send_queue = max_message.saturating_mul(4).max(SEND_QUEUE_BYTES_MIN);
+        Self { send_queue, deflate_threshold: 1 }
+    }
 }
 
 fn workers(text: &str) -> Result<usize, String> {

@@ -1,6 +1,6 @@
 //! `tickwire chat`: every message goes to all connected clients.
 
-use super::args::{LIMITS, ServerArguments, send_queue_for};
+use super::args::{Defaults, LIMITS, ServerArguments};
 use super::run;
 use super::units::bytes;
 use crate::proto::Message;
@@ -54,7 +54,8 @@ impl Handler for Chat {
 impl ChatArguments {
     pub(super) fn run(&self) -> anyhow::Result<()> {
         run::start_log(&self.server)?;
-        let options = self.server.options(self.max_message, send_queue_for(self.max_message));
+        let defaults = Defaults::for_messages_up_to(self.max_message);
+        let options = self.server.options(self.max_message, defaults);
         let server = run::listen(&self.server, options)?;
         let address = server.local_addr();
         let title = run::title("chat", &server);

@@ -1,6 +1,6 @@
 //! `tickwire echo`: every message goes back to its sender.
 
-use super::args::{LIMITS, ServerArguments, send_queue_for};
+use super::args::{Defaults, LIMITS, ServerArguments};
 use super::run;
 use super::units::bytes;
 use crate::proto::Message;
@@ -37,7 +37,8 @@ impl Handler for Echo {
 impl EchoArguments {
     pub(super) fn run(&self) -> anyhow::Result<()> {
         run::start_log(&self.server)?;
-        let options = self.server.options(self.max_message, send_queue_for(self.max_message));
+        let defaults = Defaults::for_messages_up_to(self.max_message);
+        let options = self.server.options(self.max_message, defaults);
         let server = run::listen(&self.server, options)?;
         let address = server.local_addr();
         let title = run::title("echo", &server);

@@ -1,6 +1,6 @@
 //! `tickwire serve`: market data for everybody who connects.
 
-use super::args::{LIMITS, ServerArguments};
+use super::args::{Defaults, LIMITS, ServerArguments};
 use super::feeds::{Feed, Simulation, Source};
 use super::run;
 use super::units::{OptionalDuration, bytes, duration, optional_duration};
@@ -16,8 +16,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 /// The span in which connection attempts are counted.
 const ATTEMPTS_SPAN: Duration = Duration::from_secs(300);
-/// Bytes queued for a client that reads too slowly.
-const SEND_QUEUE_BYTES: u64 = 4 << 20;
+/// Events come often and are small: a short queue, and no compression that hardly helps.
+const DEFAULTS: Defaults = Defaults { send_queue: 4 << 20, deflate_threshold: 200 };
 /// The page at `/`.
 const PAGE: &str = include_str!("../../web/index.html");
 
@@ -165,7 +165,7 @@ impl ServeArguments {
             attempt_limit: attempts
                 .map(|attempts_max| AttemptLimit { attempts_max, span: ATTEMPTS_SPAN }),
             lifetime: self.lifetime.0,
-            ..self.server.options(self.max_message, SEND_QUEUE_BYTES)
+            ..self.server.options(self.max_message, DEFAULTS)
         }
     }
 

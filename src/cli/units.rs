@@ -5,8 +5,11 @@ use std::time::Duration;
 /// The text that turns a limit or a timeout off.
 const OFF: &str = "off";
 
-/// A duration such as `5s`, `500ms`, `1m 30s`.
+/// A duration such as `5s`, `500ms`, `1m 30s`; a bare number is in seconds.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    if let Ok(seconds) = text.parse() {
+        return Ok(Duration::from_secs(seconds));
+    }
     humantime::parse_duration(text)
         .map_err(|error| format!("{error}; write a number with a unit, such as 5s or 500ms"))
 }
@@ -39,10 +42,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_have_units() {
+    fn durations_have_units_or_are_seconds() {
         assert_eq!(duration("5s"), Ok(Duration::from_secs(5)));
         assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
-        assert!(duration("5").is_err_and(|error| error.contains("5s or 500ms")));
+        assert_eq!(duration("5"), Ok(Duration::from_secs(5)));
+        assert!(duration("5 apples").is_err_and(|error| error.contains("5s or 500ms")));
         assert_eq!(optional_duration("off").map(|d| d.0), Ok(None));
         assert_eq!(optional_duration("0s").map(|d| d.0), Ok(None));
         assert_eq!(optional_duration("1m").map(|d| d.0), Ok(Some(Duration::from_secs(60))));
