@@ -45,7 +45,7 @@ pub struct Options {
 /// How to compress.
 ///
 /// Messages are compressed each by itself, so a published event is compressed once a worker,
-/// however many get it. A worker takes some 300 KB for each window size in use; a connection about
+/// however many get it. A worker takes some 300 KB for each window size in use; a connection up to
 /// 50 KB once its client has sent a compressed message, unless the client offered
 /// `client_no_context_takeover`: then nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
