@@ -85,17 +85,19 @@ impl Core {
             return false;
         }
         let deflate = self.wants(index).deflate;
-        let start = self.outputs.encoded();
-        let (arena, opcode, payload) = (self.outputs.arena(), message.opcode(), message.payload());
-        let compressed = match (&mut self.compressors, deflate) {
-            (Some(compressors), Some(window)) => compressors.encode(window, opcode, payload, arena),
-            _ => false,
-        };
-        if !compressed {
-            frame::encode(arena, Position::Last, opcode, None, payload);
-        }
-        let end = self.outputs.encoded();
-        self.outputs.send(index, start..end);
+        let (opcode, payload) = (message.opcode(), message.payload());
+        let Self { outputs, compressors, .. } = self;
+        outputs.send_encoded(index, |arena| {
+            let compressed = match (compressors, deflate) {
+                (Some(compressors), Some(window)) => {
+                    compressors.encode(window, opcode, payload, arena)
+                }
+                _ => false,
+            };
+            if !compressed {
+                frame::encode(arena, Position::Last, opcode, None, payload);
+            }
+        });
         true
     }
 

@@ -126,6 +126,18 @@ impl Outputs {
         self.arena.len()
     }
 
+    /// Has the connection send what `encode` appends to the arena.
+    pub(super) fn send_encoded<R>(
+        &mut self,
+        index: u32,
+        encode: impl FnOnce(&mut Vec<u8>) -> R,
+    ) -> R {
+        let start = self.encoded();
+        let result = encode(&mut self.arena);
+        self.send(index, start..self.encoded());
+        result
+    }
+
     /// Has the connection send a range of the arena at the end of the turn. Those that come last
     /// before [`Self::shut`] still go.
     pub(super) fn send(&mut self, index: u32, range: Range<usize>) {

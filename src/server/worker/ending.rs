@@ -68,12 +68,9 @@ impl<H: Handler> Worker<H> {
         if open.connection.state() != State::Open {
             return;
         }
-        let outputs = &mut self.core.outputs;
-        let start = outputs.encoded();
-        open.connection.close(frame, now, outputs.arena());
         open.closing = Some(cause);
-        let range = start..outputs.encoded();
-        outputs.send(key.index, range);
+        let close = |arena: &mut Vec<u8>| open.connection.close(frame, now, arena);
+        self.core.outputs.send_encoded(key.index, close);
         self.core.subscriptions.unsubscribe_all(key.index);
         self.remind(key);
     }
@@ -90,8 +87,7 @@ impl<H: Handler> Worker<H> {
                 if !handshake.bytes.is_empty() {
                     let text = "408 Request Timeout: the request did not come in time\n";
                     let response = Response::text(Status::REQUEST_TIMEOUT, text);
-                    let date = Some(SystemTime::now());
-                    self.send_http(key, |out| response.encode("GET", date, out));
+                    self.send_response(key, "GET", &response);
                 }
                 self.begin_ending(key, Cause::HandshakeTimeout);
             }
@@ -129,13 +125,10 @@ impl<H: Handler> Worker<H> {
         let Stage::Open(open) = &mut session.stage else {
             return;
         };
-        let outputs = &mut self.core.outputs;
-        let start = outputs.encoded();
-        if let Err(error) = open.connection.ping(text.as_bytes(), outputs.arena()) {
+        let ping = |arena: &mut Vec<u8>| open.connection.ping(text.as_bytes(), arena);
+        if let Err(error) = self.core.outputs.send_encoded(key.index, ping) {
             debug_assert!(false, "an open connection takes a ping: {error}");
         }
-        let range = start..outputs.encoded();
-        outputs.send(key.index, range);
     }
 
     /// The peer will send no more.
@@ -279,8 +272,7 @@ impl<H: Handler> Worker<H> {
                 Some(Stage::Handshake(_)) => {
                     let text = "503 Service Unavailable: the server is stopping\n";
                     let response = Response::text(Status::SERVICE_UNAVAILABLE, text);
-                    let date = Some(SystemTime::now());
-                    self.send_http(key, |out| response.encode("GET", date, out));
+                    self.send_response(key, "GET", &response);
                     self.begin_ending(key, Cause::Shutdown);
                 }
                 Some(Stage::Open(_)) => {

@@ -5,7 +5,7 @@ use crate::http::{
     DeflateAgreement, Intent, Rejection, Request, Response, Status, Switching, classify,
 };
 use crate::net::Received;
-use crate::proto::{Connection, DeflateParameters, Event, Millis, Step};
+use crate::proto::{CloseCode, Connection, DeflateParameters, Event, Millis, Step};
 use crate::server::context::Context;
 use crate::server::handler::{Cause, Handler, Opening, Upgrade};
 use crate::server::key::Key;
@@ -30,7 +30,7 @@ enum Outcome {
     /// The connection goes on.
     Continue,
     /// It ends, and this is what the handler is told: cause, close code and reason received.
-    End(Cause, crate::proto::CloseCode, Box<str>),
+    End(Cause, CloseCode, Box<str>),
 }
 
 impl<H: Handler> Worker<H> {
@@ -198,8 +198,13 @@ impl<H: Handler> Worker<H> {
     ) -> Answered<H::Session> {
         let status = response.status();
         tracing::debug!(peer = ?self.peer(key), cause = cause.name(), %status, "answered in HTTP");
-        self.send_http(key, |out| response.encode(method, Some(SystemTime::now()), out));
+        self.send_response(key, method, response);
         Answered::Refused(cause)
+    }
+
+    /// Sends an HTTP answer that is not a switch to WebSocket.
+    pub(super) fn send_response(&mut self, key: Key, method: &str, response: &Response) {
+        self.send_http(key, |out| response.encode(method, Some(SystemTime::now()), out));
     }
 
     fn peer(&self, key: Key) -> Option<SocketAddr> {
@@ -207,7 +212,7 @@ impl<H: Handler> Worker<H> {
     }
 
     /// Sends an HTTP answer: the first thing that goes out on a connection.
-    pub(super) fn send_http(&mut self, key: Key, encode: impl FnOnce(&mut Vec<u8>)) {
+    fn send_http(&mut self, key: Key, encode: impl FnOnce(&mut Vec<u8>)) {
         let outputs = &mut self.core.outputs;
         let start = outputs.encoded();
         encode(outputs.arena());
@@ -269,19 +274,15 @@ impl<H: Handler> Worker<H> {
         let Stage::Open(open) = &mut session.stage else {
             return (0, None);
         };
-        let start = core.outputs.encoded();
-        let step = open.connection.handle_input(input, *now, core.outputs.arena());
-        let owed = start..core.outputs.encoded();
-        core.outputs.send(key.index, owed);
+        let step = core
+            .outputs
+            .send_encoded(key.index, |arena| open.connection.handle_input(input, *now, arena));
         let (consumed, event) = match step {
             Ok(Step { consumed, event: Some(event) }) => (consumed, event),
             Ok(Step { consumed, event: None }) => return (consumed, None),
             Err(violation) => {
                 let cause = Cause::Violation(violation);
-                return (
-                    0,
-                    Some(Outcome::End(cause, crate::proto::CloseCode::ABNORMAL, "".into())),
-                );
+                return (0, Some(Outcome::End(cause, CloseCode::ABNORMAL, "".into())));
             }
         };
         let goes_on = (consumed, Some(Outcome::Continue));
