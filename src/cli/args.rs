@@ -1,9 +1,10 @@
 //! Arguments that all three servers take.
 
+use super::run;
 use super::units::{OptionalDuration, bytes, duration, optional_duration};
 use crate::http::{OriginPattern, Origins};
 use crate::proto::{Limits, Timeouts};
-use crate::server::{DeflateOptions, Options};
+use crate::server::{DeflateOptions, Options, Server};
 use clap::{Args, ValueEnum};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -163,6 +164,29 @@ impl ServerArguments {
     }
 }
 
+/// Arguments of the servers that send on what they are sent: echo and chat.
+#[derive(Debug, Args)]
+pub(super) struct RelayArguments {
+    #[command(flatten)]
+    server: ServerArguments,
+
+    /// Longest message taken; a longer one closes the connection with code 1009
+    #[arg(
+        long, value_name = "BYTES", default_value = "64MiB",
+        value_parser = bytes, help_heading = LIMITS
+    )]
+    max_message: u64,
+}
+
+impl RelayArguments {
+    /// Starts to log, and listens.
+    pub(super) fn start(&self) -> anyhow::Result<Server> {
+        run::start_log(&self.server)?;
+        let defaults = Defaults::for_messages_up_to(self.max_message);
+        run::listen(&self.server, self.server.options(self.max_message, defaults))
+    }
+}
+
 /// What depends on what a server does, where the user does not say.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Defaults {
@@ -175,7 +199,7 @@ pub(super) struct Defaults {
 impl Defaults {
     /// For a server that sends what it is sent: every message up to the limit gets through, and
     /// comes back compressed if that makes it smaller.
-    pub(super) fn for_messages_up_to(max_message: u64) -> Self {
+    fn for_messages_up_to(max_message: u64) -> Self {
         let send_queue = max_message.saturating_mul(4).max(SEND_QUEUE_BYTES_MIN);
         Self { send_queue, deflate_threshold: 1 }
     }

@@ -1,8 +1,7 @@
 //! `tickwire chat`: every message goes to all connected clients.
 
-use super::args::{Defaults, LIMITS, ServerArguments};
+use super::args::RelayArguments;
 use super::run;
-use super::units::bytes;
 use crate::proto::Message;
 use crate::server::{Context, Handler, Opening, Upgrade};
 use clap::Args;
@@ -14,14 +13,7 @@ const ROOM: &str = "room";
 #[derive(Debug, Args)]
 pub(super) struct ChatArguments {
     #[command(flatten)]
-    server: ServerArguments,
-
-    /// Longest message taken; a longer one closes the connection with code 1009
-    #[arg(
-        long, value_name = "BYTES", default_value = "64MiB",
-        value_parser = bytes, help_heading = LIMITS
-    )]
-    max_message: u64,
+    relay: RelayArguments,
 
     /// Send this text to each client when it connects
     #[arg(long, value_name = "TEXT")]
@@ -53,10 +45,7 @@ impl Handler for Chat {
 
 impl ChatArguments {
     pub(super) fn run(&self) -> anyhow::Result<()> {
-        run::start_log(&self.server)?;
-        let defaults = Defaults::for_messages_up_to(self.max_message);
-        let options = self.server.options(self.max_message, defaults);
-        let server = run::listen(&self.server, options)?;
+        let server = self.relay.start()?;
         let address = server.local_addr();
         let title = run::title("chat", &server);
         run::announce(&format!("{title}  try  npx wscat -c ws://{address}   in two terminals\n"));
