@@ -71,7 +71,8 @@ impl Feed {
 
     /// Runs the feed on a thread of its own, until it ends or the switch is turned off.
     pub(super) fn start(self, publisher: Publisher, switch: Switch) -> anyhow::Result<()> {
-        let mut sink = HubSink { publisher, switch: switch.clone(), topics: HashMap::new() };
+        let mut sink =
+            HubSink { publisher, switch: switch.clone(), topics: HashMap::new(), full: false };
         let run = move || self.run(&mut sink, &switch);
         let spawned = std::thread::Builder::new().name("feed".to_owned()).spawn(run);
         spawned.map(drop).context("cannot start a thread for the feed")
@@ -123,25 +124,23 @@ struct HubSink {
     publisher: Publisher,
     switch: Switch,
     topics: HashMap<Box<str>, Topic>,
+    /// Whether a stream found no room, which is said once.
+    full: bool,
 }
 
 impl HubSink {
-    fn topic(&mut self, stream: &str) -> Option<&Topic> {
-        if !self.topics.contains_key(stream) {
-            if self.topics.len() == STREAMS_MAX {
-                tracing::warn!("more than {STREAMS_MAX} streams: events of new ones are dropped");
-            }
-            if self.topics.len() > STREAMS_MAX {
-                return None;
-            }
+    /// Makes a topic of a stream's name, if there is room for one more.
+    fn add_topic(&mut self, stream: &str) {
+        if self.topics.len() < STREAMS_MAX {
             let retain = match StreamClass::of(stream) {
                 StreamClass::State => Retain::Last,
                 StreamClass::Diff | StreamClass::Event => Retain::Nothing,
             };
             let topic = self.publisher.topic(stream, retain);
             self.topics.insert(stream.into(), topic);
+        } else if !std::mem::replace(&mut self.full, true) {
+            tracing::warn!("more than {STREAMS_MAX} streams: events of new ones are dropped");
         }
-        self.topics.get(stream)
     }
 }
 
@@ -151,13 +150,15 @@ impl Sink for HubSink {
         let Ok(text) = std::str::from_utf8(payload) else {
             return Flow::Continue;
         };
-        let publisher = self.publisher.clone();
-        let Some(topic) = self.topic(stream) else {
+        if !self.topics.contains_key(stream) {
+            self.add_topic(stream);
+        }
+        let Some(topic) = self.topics.get(stream) else {
             return Flow::Continue;
         };
         let delivery = match pace {
-            Pace::Live => publisher.publish(topic, Message::Text(text)),
-            Pace::Lossless => publisher.publish_waiting(topic, Message::Text(text)),
+            Pace::Live => self.publisher.publish(topic, Message::Text(text)),
+            Pace::Lossless => self.publisher.publish_waiting(topic, Message::Text(text)),
         };
         if delivery == Delivery::Stopped || self.switch.is_stopped() {
             return Flow::Stop;
