@@ -252,6 +252,7 @@ impl Connection {
 
     /// §7.1.7: _Fail the WebSocket Connection_: "SHOULD send a Close frame with an appropriate
     /// status code", and process nothing that follows.
+    #[cold]
     fn fail(&mut self, violation: Violation, output: &mut Vec<u8>) -> Violation {
         if self.state == State::Open {
             let code = violation.close_code();
@@ -267,39 +268,45 @@ impl Connection {
     fn read(&mut self, input: &mut [u8]) -> Result<(usize, Option<Ready>), Violation> {
         let mut at = 0;
         loop {
-            let mut current = match self.current.take() {
-                Some(current) => current,
-                None => {
-                    let rest = input.get(at..).unwrap_or_default();
-                    let (len, header) = self.decoder.header(rest, self.rules())?;
-                    at += len;
-                    let Some(header) = header else {
-                        return Ok((at, None));
-                    };
-                    self.begin_frame(&header)?;
-                    if let Some(end) = whole_frame_end(&header, at, input.len())
-                        && self.stands_alone(&header)
-                    {
-                        Current::new(&header).unmask(input.get_mut(at..end).unwrap_or_default());
-                        let ready = Ready::InInput { opcode: header.opcode, start: at };
-                        return Ok((end, Some(ready)));
-                    }
-                    self.gather(&header);
-                    Current::new(&header)
+            if self.current.is_none() {
+                let rest = input.get(at..).unwrap_or_default();
+                let (len, header) = self.decoder.header(rest, self.rules())?;
+                at += len;
+                let Some(header) = header else {
+                    return Ok((at, None));
+                };
+                self.begin_frame(&header)?;
+                if let Some(end) = whole_frame_end(&header, at, input.len())
+                    && self.stands_alone(&header)
+                {
+                    Current::new(&header).unmask(input.get_mut(at..end).unwrap_or_default());
+                    let ready = Ready::InInput { opcode: header.opcode, start: at };
+                    return Ok((end, Some(ready)));
                 }
-            };
-            let rest = input.get_mut(at..).unwrap_or_default();
-            let len = current.unmask(rest);
-            self.keep(&current, rest.get(..len).unwrap_or_default())?;
-            at += len;
-            if !current.is_complete() {
-                self.current = Some(current);
-                return Ok((at, None));
+                self.gather(&header);
             }
-            if let Some(ready) = self.finish_frame(&current)? {
-                return Ok((at, Some(ready)));
+            let (len, ready) = self.read_payload(input.get_mut(at..).unwrap_or_default())?;
+            at += len;
+            if ready.is_some() || self.current.is_some() {
+                return Ok((at, ready));
             }
         }
+    }
+
+    /// Takes what has come of the payload in progress. Not inlined: what lies whole in the input
+    /// never comes here, and need not make room for it.
+    #[inline(never)]
+    fn read_payload(&mut self, input: &mut [u8]) -> Result<(usize, Option<Ready>), Violation> {
+        let Some(mut current) = self.current.take() else {
+            return Ok((0, None));
+        };
+        let len = current.unmask(input);
+        self.keep(&current, input.get(..len).unwrap_or_default())?;
+        if !current.is_complete() {
+            self.current = Some(current);
+            return Ok((len, None));
+        }
+        Ok((len, self.finish_frame(&current)?))
     }
 
     /// Checks a frame against the message in progress (§5.4) and the limits (§10.4).
@@ -341,8 +348,9 @@ impl Connection {
         header.fin && !header.compressed && header.opcode != OpCode::Continuation
     }
 
-    /// Makes room for what cannot be handed out at once.
+    /// Makes room for what cannot be handed out at once, and begins to wait for it.
     fn gather(&mut self, header: &Header) {
+        self.current = Some(Current::new(header));
         let pieces = self.pieces.get_or_insert_default();
         if header.opcode.is_control() {
             pieces.control = Some(ControlBuffer::new());
@@ -402,6 +410,7 @@ impl Connection {
     }
 
     /// Does what a control frame asks for (§5.5).
+    #[inline(never)]
     fn answer(
         &mut self,
         opcode: OpCode,

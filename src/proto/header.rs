@@ -108,6 +108,7 @@ impl Header {
     ///
     /// # Errors
     /// The first rule that the bytes so far break.
+    #[inline]
     pub fn parse(
         bytes: &[u8],
         rules: impl Into<Rules>,
