@@ -1,6 +1,7 @@
 //! Sockets: listeners and connections, and where randomness comes from. Knows no protocol.
 //! Invariant: every socket is non-blocking, and every connection has TCP_NODELAY.
 
+mod alarm;
 mod entropy;
 mod listener;
 mod tcp;
@@ -8,5 +9,6 @@ mod tcp;
 pub use entropy::{masking_key, nonce};
 pub use listener::BindError;
 
+pub(crate) use alarm::Alarm;
 pub(crate) use listener::{Listener, bind};
 pub(crate) use tcp::{Received, Tcp, Written};

@@ -15,6 +15,8 @@ pub(super) struct Key {
 pub(super) const LISTENER: Token = Token(usize::MAX);
 /// The token of wake-ups from other threads.
 pub(super) const WAKER: Token = Token(usize::MAX - 1);
+/// The token of the alarm that ends a sleep.
+pub(super) const ALARM: Token = Token(usize::MAX - 2);
 
 // A token holds both halves of a key.
 const _: () = assert!(usize::BITS == 64, "tickwire needs a 64-bit platform");
@@ -48,7 +50,7 @@ mod tests {
             Key { index: u32::MAX, generation: u32::MAX >> 1 },
         ] {
             assert_eq!(Key::from_token(key.token()), key);
-            assert!(key.token() != LISTENER && key.token() != WAKER);
+            assert!(![LISTENER, WAKER, ALARM].contains(&key.token()));
             assert_ne!(key.successor(), key);
             assert_eq!(key.successor().index, key.index);
         }

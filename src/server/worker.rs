@@ -21,7 +21,7 @@ use super::stats::Counters;
 use super::timer::{Tick, Timers};
 use crate::http::HeadParser;
 use crate::hub::{Inbox, Publisher, Received, Wake};
-use crate::net::Listener;
+use crate::net::{Alarm, Listener};
 use crate::proto::{Config, Millis};
 use mio::{Events, Poll, Waker};
 use slab::Slab;
@@ -57,6 +57,7 @@ pub(super) struct Shared {
 /// What a worker is made of before it runs: sockets and the means to wake it.
 pub(super) struct Parts {
     poll: Poll,
+    alarm: Alarm,
     listener: Listener,
 }
 
@@ -64,18 +65,20 @@ impl Parts {
     pub(super) fn new(mut listener: Listener) -> io::Result<(Self, Wake)> {
         let poll = Poll::new()?;
         listener.register(poll.registry(), key::LISTENER)?;
+        let alarm = Alarm::new(poll.registry(), key::ALARM)?;
         let waker = Waker::new(poll.registry(), key::WAKER)?;
         let wake: Wake = Arc::new(move || {
             if let Err(error) = waker.wake() {
                 tracing::error!(%error, "a worker cannot be woken");
             }
         });
-        Ok((Self { poll, listener }, wake))
+        Ok((Self { poll, alarm, listener }, wake))
     }
 }
 
 pub(super) struct Worker<H: Handler> {
     poll: Poll,
+    alarm: Alarm,
     listener: Option<Listener>,
     inbox: Inbox,
     handler: H,
@@ -121,6 +124,7 @@ impl<H: Handler> Worker<H> {
         let core = Core::new(number, publisher, counters, H::render, shared.options.deflate);
         Ok(Self {
             poll: parts.poll,
+            alarm: parts.alarm,
             listener: Some(parts.listener),
             inbox,
             handler,
@@ -144,7 +148,7 @@ impl<H: Handler> Worker<H> {
         let mut events = Events::with_capacity(EVENTS_MAX);
         while !self.is_finished() {
             self.wait(&mut events)?;
-            self.now = Millis(0).after(self.shared.start.elapsed());
+            self.read_clock();
             if self.drain_deadline.is_none() && self.shared.shutdown.is_requested() {
                 self.begin_drain();
             }
@@ -171,7 +175,7 @@ impl<H: Handler> Worker<H> {
         } else {
             self.inbox.announce_sleep();
             // What came before the announcement is found now, what comes after wakes us.
-            if self.drain_inbox() { Some(Duration::ZERO) } else { self.sleep_time() }
+            if self.drain_inbox() { Some(Duration::ZERO) } else { self.set_alarm()? }
         };
         let polled = self.poll.poll(events, timeout);
         self.inbox.announce_awake();
@@ -181,16 +185,22 @@ impl<H: Handler> Worker<H> {
         }
     }
 
-    fn sleep_time(&self) -> Option<Duration> {
+    /// Has the sleep end when something is due; yields the timeout to poll with.
+    fn set_alarm(&mut self) -> io::Result<Option<Duration>> {
         let accepting = match self.accepting {
             Accepting::Idle => None,
             Accepting::Ready => Some(self.now),
             Accepting::PausedUntil(at) => Some(at),
         };
         let next = [self.timers.next_at(), accepting, self.drain_deadline];
-        let next = next.into_iter().flatten().min()?;
-        // The clock has gone on since `now` was read.
-        Some(Millis(0).after(self.shared.start.elapsed()).until(next))
+        let next = next.into_iter().flatten().min();
+        self.alarm.set(next.map(|next| self.shared.start + Duration::from_millis(next.0)))
+    }
+
+    fn read_clock(&mut self) {
+        let now = Instant::now();
+        self.alarm.note(now);
+        self.now = Millis(0).after(now - self.shared.start);
     }
 
     fn note_events(&mut self, events: &Events) {
@@ -199,7 +209,7 @@ impl<H: Handler> Worker<H> {
                 key::LISTENER if self.accepting == Accepting::Idle => {
                     self.accepting = Accepting::Ready;
                 }
-                key::LISTENER | key::WAKER => {}
+                key::LISTENER | key::WAKER | key::ALARM => {}
                 token => {
                     let key = Key::from_token(token);
                     let Some(session) = self.session(key) else {
