@@ -112,17 +112,16 @@ impl HeadScanner {
         limits: &HeadLimits,
     ) -> Result<Option<Extent>, HeadError> {
         assert!(bytes.len() >= self.scanned, "bytes already scanned must be passed again");
-        for &byte in bytes.iter().skip(self.scanned) {
-            if matches!(self.state, State::Done | State::Failed(_)) {
+        while !matches!(self.state, State::Done | State::Failed(_)) {
+            self.skip_run(bytes, limits);
+            // Not one byte later: the caller's buffer may hold no more than this.
+            if self.scanned >= limits.head_bytes_max {
+                self.state = State::Failed(HeadError::HeadTooLarge);
                 break;
             }
+            let Some(&byte) = bytes.get(self.scanned) else { break };
             self.state = self.step(byte, limits).unwrap_or_else(State::Failed);
             self.scanned += 1;
-            let open = !matches!(self.state, State::Done | State::Failed(_));
-            // Not one byte later: the caller's buffer may hold no more than this.
-            if open && self.scanned >= limits.head_bytes_max {
-                self.state = State::Failed(HeadError::HeadTooLarge);
-            }
         }
         match self.state {
             State::Done => {
@@ -131,6 +130,18 @@ impl HeadScanner {
             State::Failed(error) => Err(error),
             _ => Ok(None),
         }
+    }
+
+    /// Looks at the bytes that [`Self::step`] would take without leaving the state: most of a head
+    /// is names and values.
+    fn skip_run(&mut self, bytes: &[u8], limits: &HeadLimits) {
+        let within = bytes.get(self.scanned..limits.head_bytes_max.min(bytes.len()));
+        let rest = within.unwrap_or_default();
+        self.scanned += match self.state {
+            State::FieldName => run(rest, is_tchar),
+            State::FieldValue => run(rest, is_field_byte),
+            _ => 0,
+        };
     }
 
     fn step(&mut self, byte: u8, limits: &HeadLimits) -> Result<State, HeadError> {
@@ -244,6 +255,11 @@ impl HeadScanner {
             }
         }
     }
+}
+
+/// How many bytes at the front are of one kind.
+fn run(bytes: &[u8], of: fn(u8) -> bool) -> usize {
+    bytes.iter().position(|&byte| !of(byte)).unwrap_or(bytes.len())
 }
 
 fn field_name(byte: u8) -> Result<State, HeadError> {
