@@ -32,13 +32,21 @@ impl Outbox {
 
     /// Queues whole frames.
     pub(crate) fn queue(&mut self, frames: &[u8]) {
+        self.queue_parts(&[frames]);
+    }
+
+    /// Queues whole frames that lie in several parts.
+    pub(crate) fn queue_parts(&mut self, parts: &[&[u8]]) {
         if self.frame_start > self.bytes.len() / 2 {
             self.bytes.drain(..self.frame_start);
             self.gone -= self.frame_start;
             self.preamble_end = self.preamble_end.saturating_sub(self.frame_start);
             self.frame_start = 0;
         }
-        self.bytes.extend_from_slice(frames);
+        self.bytes.reserve(parts.iter().map(|part| part.len()).sum());
+        for part in parts {
+            self.bytes.extend_from_slice(part);
+        }
     }
 
     /// Bytes still to be written.

@@ -25,8 +25,9 @@ const MAY_NAME: &[(&str, &[&str])] = &[
 const RESTRICTED: &[(&str, &[&str])] = &[
     ("mio", &["net", "server"]),
     ("socket2", &["net"]),
+    ("rustix", &["net"]),
     ("getrandom", &["net"]),
-    ("slab", &["hub", "server"]),
+    ("slab", &["hub"]),
     ("httparse", &["http"]),
     ("zlib_rs", &["proto"]),
     ("clap", &["cli"]),

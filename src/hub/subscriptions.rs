@@ -95,9 +95,11 @@ impl Subscriptions {
         entries.iter().filter_map(|entry| self.slots.get(entry.slot.0)).map(|slot| &*slot.name)
     }
 
-    /// A session subscribed to a topic, by its position among the members; `None` past the last.
-    pub(crate) fn member(&self, key: SlotKey, position: usize) -> Option<u32> {
-        self.slots.get(key.0)?.members.get(position).map(|member| member.session)
+    /// The sessions subscribed to a topic.
+    pub(crate) fn members(&self, key: SlotKey) -> impl Iterator<Item = u32> {
+        let slot = self.slots.get(key.0);
+        let members = slot.map(|slot| slot.members.as_slice()).unwrap_or_default();
+        members.iter().map(|member| member.session)
     }
 
     /// The message that a topic keeps for new subscribers.
@@ -195,7 +197,7 @@ mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
     fn members(table: &Subscriptions, key: SlotKey) -> Vec<u32> {
-        (0..).map_while(|position| table.member(key, position)).collect()
+        table.members(key).collect()
     }
 
     fn publication(topics: &Topics, name: &str, text: &str) -> Publication {

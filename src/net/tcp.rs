@@ -27,6 +27,16 @@ pub(crate) enum Written {
     WouldBlock,
 }
 
+impl Written {
+    /// How many bytes went.
+    pub(crate) const fn bytes(self) -> usize {
+        match self {
+            Self::Bytes(written) => written,
+            Self::WouldBlock => 0,
+        }
+    }
+}
+
 /// One TCP connection.
 #[derive(Debug)]
 pub(crate) struct Tcp(mio::net::TcpStream);
@@ -53,12 +63,12 @@ impl Tcp {
         }
     }
 
-    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<Written> {
-        self.written(|stream| stream.write(bytes))
+    pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<Written> {
+        self.written(|mut stream| stream.write(bytes))
     }
 
-    pub(crate) fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<Written> {
-        self.written(|stream| stream.write_vectored(slices))
+    pub(crate) fn write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<Written> {
+        self.written(|mut stream| stream.write_vectored(slices))
     }
 
     /// Tells the peer that nothing more will come.
@@ -71,11 +81,11 @@ impl Tcp {
     }
 
     fn written(
-        &mut self,
-        mut write: impl FnMut(&mut mio::net::TcpStream) -> io::Result<usize>,
+        &self,
+        write: impl Fn(&mio::net::TcpStream) -> io::Result<usize>,
     ) -> io::Result<Written> {
         loop {
-            return match write(&mut self.0) {
+            return match write(&self.0) {
                 Ok(len) => Ok(Written::Bytes(len)),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(Written::WouldBlock),
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,

@@ -63,16 +63,24 @@ pub fn encode(
     mask: Option<Key>,
     payload: &[u8],
 ) {
-    let fin = position == Position::Last;
-    let payload_len = payload.len() as u64;
-    let header = Header { fin, compressed: false, opcode, mask, payload_len };
     out.reserve(HEADER_BYTES_MAX + payload.len());
-    header.encode(out);
+    header(position, opcode, mask, payload.len()).encode(out);
     let start = out.len();
     out.extend_from_slice(payload);
     if let (Some(key), Some(payload)) = (mask, out.get_mut(start..)) {
         mask::apply(payload, key);
     }
+}
+
+/// Appends the header of an unmasked frame, whose `payload_len` bytes of payload the caller sends
+/// behind it.
+pub fn encode_header(out: &mut Vec<u8>, position: Position, opcode: OpCode, payload_len: usize) {
+    header(position, opcode, None, payload_len).encode(out);
+}
+
+fn header(position: Position, opcode: OpCode, mask: Option<Key>, payload_len: usize) -> Header {
+    let fin = position == Position::Last;
+    Header { fin, compressed: false, opcode, mask, payload_len: payload_len as u64 }
 }
 
 /// Appends an unmasked, unfragmented frame whose payload `render` appends: for payloads that are

@@ -37,7 +37,7 @@ impl<S> Context<'_, S> {
 
     /// Sends a message to this connection. `false`: the connection is closing and will not get it.
     pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> bool {
-        self.core.send(self.index, message.into())
+        self.core.send(self.index, self.tcp, message.into())
     }
 
     /// Bytes that the peer has been too slow to take, so far.

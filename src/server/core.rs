@@ -1,22 +1,21 @@
 //! What a worker's sessions share: their sending sides, their subscriptions, the counters.
 //! Everything that a handler can do through its [`Context`](super::Context) is done here.
-//! Invariant: knows no sockets, so that it can be lent to a handler while a socket's bytes are
+//! Invariant: owns no sockets, so that it can be lent to a handler while a socket's bytes are
 //! being handled.
 
-use super::compress::Compressors;
+use super::encoder::{Encoder, Render, Wants};
 use super::handler::{Published, View};
 use super::options::DeflateOptions;
 use super::outputs::Outputs;
 use super::stats::Counters;
 use crate::hub::{Publication, Publisher, Retain, SlotKey, Subscriptions, Topic};
-use crate::proto::frame::{self, Position, encode_with};
-use crate::proto::{CloseCode, Header, Message, OpCode, Role, WindowBits};
-use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use crate::net::Tcp;
+use crate::proto::{CloseCode, Message, OpCode, WindowBits};
 use std::sync::Arc;
 
-/// The function that makes a view of an event: [`Handler::render`](super::Handler::render).
-pub(super) type Render = fn(&Published<'_>, View, &mut Vec<u8>);
+/// Messages of so many bytes are written straight from where they lie: to copy them first costs
+/// more than the system call that is saved.
+const DIRECT_BYTES_MIN: usize = 32 << 10;
 
 /// A close that a handler asked for.
 #[derive(Debug)]
@@ -34,22 +33,7 @@ pub(super) struct Core {
     pub(super) counters: Arc<Counters>,
     /// What the handler in charge asked for.
     pub(super) close_request: Option<CloseRequest>,
-    render: Render,
-    compressors: Option<Compressors>,
-    /// How each session wants what it is sent, by its place.
-    wants: Vec<Wants>,
-    /// What was encoded of the event in hand. Empty between events.
-    encoded: Vec<(Wants, Range<usize>)>,
-    /// Where a compressed frame is put together.
-    scratch: Vec<u8>,
-}
-
-/// How a session wants what it is sent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Wants {
-    view: View,
-    /// Compressed, for this window.
-    deflate: Option<WindowBits>,
+    encoder: Encoder,
 }
 
 impl Core {
@@ -62,54 +46,40 @@ impl Core {
     ) -> Self {
         Self {
             worker,
-            outputs: Outputs::default(),
+            outputs: Outputs::new(),
             subscriptions: Subscriptions::default(),
             publisher,
             counters,
             close_request: None,
-            render,
-            compressors: deflate.map(Compressors::new),
-            wants: Vec::new(),
-            encoded: Vec::new(),
-            scratch: Vec::new(),
+            encoder: Encoder::new(render, deflate),
         }
     }
 
-    /// Makes the place at `index` ready for a new session.
-    pub(super) fn reset(&mut self, index: u32) {
-        *self.wants_mut(index) = Wants::default();
-    }
-
-    pub(super) fn send(&mut self, index: u32, message: Message<'_>) -> bool {
+    pub(super) fn send(&mut self, index: u32, tcp: &Tcp, message: Message<'_>) -> bool {
         if !self.outputs.accepts(index) {
             return false;
         }
-        let deflate = self.wants(index).deflate;
-        let (opcode, payload) = (message.opcode(), message.payload());
-        let Self { outputs, compressors, .. } = self;
-        outputs.send_encoded(index, |arena| {
-            let compressed = match (compressors, deflate) {
-                (Some(compressors), Some(window)) => {
-                    compressors.encode(window, opcode, payload, arena)
-                }
-                _ => false,
-            };
-            if !compressed {
-                frame::encode(arena, Position::Last, opcode, None, payload);
-            }
-        });
+        let wants = self.outputs.wants(index);
+        if message.payload().len() >= DIRECT_BYTES_MIN && wants.deflate.is_none() {
+            let written = self.outputs.send_directly(index, tcp, message);
+            self.counters.bytes_out.add(written as u64);
+            return true;
+        }
+        let Self { outputs, encoder, .. } = self;
+        outputs.send_encoded(index, |arena| encoder.message(message, wants, arena));
         true
     }
 
     /// Subscribes a session and sends it the last message that the topic keeps.
     pub(super) fn subscribe(&mut self, index: u32, topic: &str) -> bool {
         let Some(slot) = self.subscriptions.subscribe(index, topic) else { return false };
-        if let Some(last) = self.subscriptions.last(slot).cloned()
+        if let Some(last) = self.subscriptions.last(slot)
             && self.outputs.accepts(index)
         {
             let event = Published { topic, payload: &last.payload };
-            let range = self.encode(&event, last.opcode, self.wants(index));
-            self.encoded.clear();
+            let wants = self.outputs.wants(index);
+            let range = self.encoder.event(&event, last.opcode, wants, self.outputs.arena());
+            self.encoder.end_event();
             self.outputs.send(index, range);
             self.counters.deliveries.add(1);
         }
@@ -117,25 +87,14 @@ impl Core {
     }
 
     pub(super) fn set_view(&mut self, index: u32, view: View) {
-        self.wants_mut(index).view = view;
+        let wants = Wants { view, ..self.outputs.wants(index) };
+        self.outputs.set_wants(index, wants);
     }
 
     /// Has what the session is sent compressed from now on.
     pub(super) fn set_deflate(&mut self, index: u32, window: WindowBits) {
-        self.wants_mut(index).deflate = Some(window);
-    }
-
-    fn wants(&self, index: u32) -> Wants {
-        self.wants.get(index as usize).copied().unwrap_or_default()
-    }
-
-    fn wants_mut(&mut self, index: u32) -> &mut Wants {
-        let index = index as usize;
-        if self.wants.len() <= index {
-            self.wants.resize(index + 1, Wants::default());
-        }
-        #[expect(clippy::indexing_slicing, reason = "the line above made the place")]
-        &mut self.wants[index]
+        let wants = Wants { deflate: Some(window), ..self.outputs.wants(index) };
+        self.outputs.set_wants(index, wants);
     }
 
     /// Hands an event to this worker's subscribers.
@@ -167,66 +126,22 @@ impl Core {
 
     /// Encodes an event once for each way in which subscribers want it, and has each send its own.
     fn fan_out(&mut self, slot: SlotKey, event: &Published<'_>, opcode: OpCode) {
+        let Self { subscriptions, outputs, encoder, .. } = self;
+        let mut current = None;
         let mut deliveries = 0;
-        // Members only change in calls of handlers, and none is called here.
-        for position in 0.. {
-            let Some(index) = self.subscriptions.member(slot, position) else { break };
-            let range = self.encode(event, opcode, self.wants(index));
-            self.outputs.send(index, range);
+        for index in subscriptions.members(slot) {
+            let wants = outputs.wants(index);
+            let range = match &current {
+                Some((of, range)) if *of == wants => range,
+                _ => {
+                    let range = encoder.event(event, opcode, wants, outputs.arena());
+                    &current.insert((wants, range)).1
+                }
+            };
+            outputs.send(index, range.clone());
             deliveries += 1;
         }
-        self.encoded.clear();
+        encoder.end_event();
         self.counters.deliveries.add(deliveries);
-    }
-
-    /// Where the frame for those who want the event in hand in this way is; encodes it if it is
-    /// not there yet.
-    fn encode(&mut self, event: &Published<'_>, opcode: OpCode, wants: Wants) -> Range<usize> {
-        if let Some((_, range)) = self.encoded.iter().find(|(of, _)| *of == wants) {
-            return range.clone();
-        }
-        let range = match wants.deflate {
-            None => self.encode_plain(event, opcode, wants.view),
-            Some(window) => self.encode_compressed(event, opcode, wants.view, window),
-        };
-        self.encoded.push((wants, range.clone()));
-        range
-    }
-
-    /// Where the handler panics, there is no frame: nobody gets the event in that view, and no
-    /// connection is to blame.
-    fn encode_plain(&mut self, event: &Published<'_>, opcode: OpCode, view: View) -> Range<usize> {
-        let (start, render) = (self.outputs.encoded(), self.render);
-        let arena = self.outputs.arena();
-        let encoded = catch_unwind(AssertUnwindSafe(|| {
-            encode_with(arena, opcode, |out| render(event, view, out));
-        }));
-        if encoded.is_err() {
-            arena.truncate(start);
-        }
-        start..self.outputs.encoded()
-    }
-
-    /// The plain frame, if compressing does not make it smaller.
-    fn encode_compressed(
-        &mut self,
-        event: &Published<'_>,
-        opcode: OpCode,
-        view: View,
-        window: WindowBits,
-    ) -> Range<usize> {
-        let plain = self.encode(event, opcode, Wants { view, deflate: None });
-        let arena = self.outputs.arena();
-        let frame = arena.get(plain.clone()).unwrap_or_default();
-        let header = Header::parse(frame, Role::Client(|| [0; 4])).ok().flatten();
-        let payload = header.and_then(|(_, len)| frame.get(len..)).unwrap_or_default();
-        self.scratch.clear();
-        let Some(compressors) = &mut self.compressors else { return plain };
-        if !compressors.encode(window, opcode, payload, &mut self.scratch) {
-            return plain;
-        }
-        let start = arena.len();
-        arena.extend_from_slice(&self.scratch);
-        start..arena.len()
     }
 }

@@ -32,6 +32,7 @@ mod builder;
 mod compress;
 mod context;
 mod core;
+mod encoder;
 mod handler;
 mod key;
 mod options;
@@ -40,6 +41,7 @@ mod rate;
 mod session;
 mod shutdown;
 mod stats;
+mod table;
 mod timer;
 mod worker;
 

@@ -9,9 +9,13 @@
 //! Invariant: a connection's ranges and then its [`Outbox`] are in the order in which the frames
 //! were sent, and nothing is added once it is closed for sending.
 
+use super::encoder::Wants;
 use super::key::Key;
+use super::table::Pages;
 use crate::net::{Tcp, Written};
 use crate::outbox::Outbox;
+use crate::proto::Message;
+use crate::proto::frame::{Position, encode_header};
 use std::io::{self, IoSlice};
 use std::ops::Range;
 
@@ -27,14 +31,16 @@ const NONE: u32 = u32::MAX;
 /// One connection's part.
 #[derive(Debug)]
 struct Output {
-    /// Its ranges of this turn, a list in [`Outputs::pieces`].
-    first: u32,
-    last: u32,
+    /// What it is to send in this turn, or the end of that.
+    last: Range<usize>,
+    outbox: Option<Box<Outbox>>,
+    /// The ranges before `last`, the latest first: a list in [`Outputs::pieces`].
+    earlier: u32,
     /// Grows when the connection's place is taken anew.
     generation: u32,
-    outbox: Option<Box<Outbox>>,
     /// Bytes at the front of this turn's ranges that are an HTTP answer.
     preamble: u32,
+    wants: Wants,
     gate: Gate,
     dirty: bool,
 }
@@ -44,12 +50,14 @@ enum Gate {
     Open,
     /// A close frame, or the answer to a failed handshake, was the last thing to send.
     Shut,
+    /// A write has failed: the connection is gone.
+    Broken,
 }
 
 #[derive(Clone, Debug)]
 struct Piece {
     range: Range<usize>,
-    next: u32,
+    earlier: u32,
 }
 
 /// What a flush came to.
@@ -64,55 +72,82 @@ pub(super) enum Flushed {
 }
 
 /// The sending side of all of a worker's connections.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Outputs {
-    by_index: Vec<Output>,
+    by_index: Pages<Output>,
     arena: Vec<u8>,
     pieces: Vec<Piece>,
     dirty: Vec<Key>,
+    /// The ranges of the connection in hand.
+    ranges: Vec<Range<usize>>,
     cork: Cork,
 }
 
 /// Several ranges of the arena, copied together.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Cork {
     ranges: Vec<Range<usize>>,
     bytes: Vec<u8>,
 }
 
 impl Outputs {
+    pub(super) const fn new() -> Self {
+        Self {
+            by_index: Pages::new(),
+            arena: Vec::new(),
+            pieces: Vec::new(),
+            dirty: Vec::new(),
+            ranges: Vec::new(),
+            cork: Cork { ranges: Vec::new(), bytes: Vec::new() },
+        }
+    }
+
     /// A place for the connection at `index`; yields its key.
     pub(super) fn open(&mut self, index: u32) -> Key {
-        if let Some(output) = self.by_index.get_mut(index as usize) {
+        if let Some(output) = self.by_index.get_mut(index) {
             let generation = Key { index, generation: output.generation }.successor().generation;
             *output = Output { generation, ..Output::new() };
             return Key { index, generation };
         }
-        self.by_index.resize_with(index as usize + 1, Output::new);
+        debug_assert_eq!(self.by_index.len(), index as usize, "places are taken in order");
+        self.by_index.push(Output::new());
         Key { index, generation: 0 }
     }
 
     /// Forgets all that the connection has to send.
     pub(super) fn close(&mut self, index: u32) {
-        if let Some(output) = self.by_index.get_mut(index as usize) {
+        if let Some(output) = self.by_index.get_mut(index) {
             *output = Output { generation: output.generation, gate: Gate::Shut, ..Output::new() };
         }
     }
 
     /// Nothing is sent on the connection after what it has to send now.
     pub(super) fn shut(&mut self, index: u32) {
-        if let Some(output) = self.by_index.get_mut(index as usize) {
+        if let Some(output) = self.by_index.get_mut(index)
+            && output.gate == Gate::Open
+        {
             output.gate = Gate::Shut;
         }
     }
 
     pub(super) fn accepts(&self, index: u32) -> bool {
-        self.by_index.get(index as usize).is_some_and(|output| output.gate == Gate::Open)
+        self.by_index.get(index).is_some_and(|output| output.gate == Gate::Open)
+    }
+
+    /// How the connection wants what it is sent.
+    pub(super) fn wants(&self, index: u32) -> Wants {
+        self.by_index.get(index).map(|output| output.wants).unwrap_or_default()
+    }
+
+    pub(super) fn set_wants(&mut self, index: u32, wants: Wants) {
+        if let Some(output) = self.by_index.get_mut(index) {
+            output.wants = wants;
+        }
     }
 
     /// Bytes of frames that sockets have refused, for this connection.
     pub(super) fn queued_bytes(&self, index: u32) -> usize {
-        let outbox = self.by_index.get(index as usize).and_then(|output| output.outbox.as_ref());
+        let outbox = self.by_index.get(index).and_then(|output| output.outbox.as_ref());
         outbox.map_or(0, |outbox| outbox.len())
     }
 
@@ -141,40 +176,81 @@ impl Outputs {
     /// Has the connection send a range of the arena at the end of the turn. Those that come last
     /// before [`Self::shut`] still go.
     pub(super) fn send(&mut self, index: u32, range: Range<usize>) {
-        let Some(output) = self.by_index.get_mut(index as usize) else {
+        let Some(output) = self.by_index.get_mut(index) else {
             return;
         };
-        if range.is_empty() || output.gate == Gate::Shut {
+        if range.is_empty() || output.gate != Gate::Open {
             return;
         }
-        if let Some(last) = self.pieces.get_mut(output.last as usize)
-            && last.range.end == range.start
-        {
-            last.range.end = range.end;
+        if !output.dirty {
+            output.dirty = true;
+            self.dirty.push(Key { index, generation: output.generation });
+        }
+        if output.last.end == range.start {
+            // Nothing to send is a range that ends at 0.
+            output.last.end = range.end;
             return;
         }
-        let Ok(piece) = u32::try_from(self.pieces.len()) else {
-            return;
+        if !output.last.is_empty() {
+            let Ok(piece) = u32::try_from(self.pieces.len()) else {
+                return;
+            };
+            self.pieces.push(Piece { range: output.last.clone(), earlier: output.earlier });
+            output.earlier = piece;
+        }
+        output.last = range;
+    }
+
+    /// Sends a message at once, behind what the connection has to send already, from where it
+    /// lies; yields how many bytes went. What the socket refuses is copied and queued. The next
+    /// flush says what came of it.
+    pub(super) fn send_directly(&mut self, index: u32, tcp: &Tcp, message: Message<'_>) -> usize {
+        let payload = message.payload();
+        self.send_encoded(index, |arena| {
+            encode_header(arena, Position::Last, message.opcode(), payload.len());
+        });
+        let Self { by_index, arena, pieces, ranges, cork, .. } = self;
+        let Some(output) = by_index.get_mut(index) else {
+            return 0;
         };
-        self.pieces.push(Piece { range, next: NONE });
-        match self.pieces.get_mut(output.last as usize) {
-            Some(last) => last.next = piece,
-            None => output.first = piece,
+        let preamble = output.take_ranges(pieces, ranges);
+        let before = cork.contiguous(arena, ranges);
+        let outbox = match &mut output.outbox {
+            Some(outbox) if !outbox.is_empty() => {
+                outbox.queue_parts(&[before, payload]);
+                return 0;
+            }
+            outbox => outbox,
+        };
+        let total = before.len() + payload.len();
+        match tcp.write_vectored(&[IoSlice::new(before), IoSlice::new(payload)]) {
+            Ok(Written::Bytes(written)) if written == total => return total,
+            Ok(written) => {
+                let outbox = outbox.get_or_insert_default();
+                **outbox = Outbox::with_preamble(preamble);
+                outbox.queue_parts(&[before, payload]);
+                let written = written.bytes();
+                outbox.advance(written);
+                if let Ok(more) = write_all(outbox, tcp) {
+                    return written + more;
+                }
+            }
+            Err(_) => {}
         }
-        output.last = piece;
-        self.mark_dirty(index);
+        output.gate = Gate::Broken;
+        0
     }
 
     /// Says that what the connection has to send in this turn begins with an HTTP answer.
     pub(super) fn begin_with_preamble(&mut self, index: u32, len: usize) {
-        if let Some(output) = self.by_index.get_mut(index as usize) {
+        if let Some(output) = self.by_index.get_mut(index) {
             output.preamble = u32::try_from(len).unwrap_or(u32::MAX);
         }
     }
 
     /// Has the connection looked at when the turn is flushed, even if it sends nothing.
     pub(super) fn mark_dirty(&mut self, index: u32) {
-        if let Some(output) = self.by_index.get_mut(index as usize)
+        if let Some(output) = self.by_index.get_mut(index)
             && !output.dirty
         {
             output.dirty = true;
@@ -204,35 +280,34 @@ impl Outputs {
     pub(super) fn flush(
         &mut self,
         index: u32,
-        tcp: &mut Tcp,
+        tcp: &Tcp,
         queue_bytes_max: usize,
     ) -> io::Result<(Flushed, usize)> {
-        let Self { by_index, arena, pieces, cork, .. } = self;
-        let Some(output) = by_index.get_mut(index as usize) else {
+        let Self { by_index, arena, pieces, ranges, cork, .. } = self;
+        let Some(output) = by_index.get_mut(index) else {
             return Ok((Flushed::Done, 0));
         };
         output.dirty = false;
-        let preamble = std::mem::take(&mut output.preamble) as usize;
-        let first = std::mem::replace(&mut output.first, NONE);
-        output.last = NONE;
-        let ranges = || Ranges { pieces, next: first };
-        let total: usize = ranges().map(|range| range.len()).sum();
-        if output.outbox.as_ref().is_some_and(|outbox| !outbox.is_empty()) {
-            let outbox = output.outbox.get_or_insert_default();
-            return Ok((queue(outbox, arena, ranges(), total, queue_bytes_max), 0));
+        if output.gate == Gate::Broken {
+            return Err(io::ErrorKind::ConnectionReset.into());
         }
+        let preamble = output.take_ranges(pieces, ranges);
+        let total: usize = ranges.iter().map(Range::len).sum();
+        if let Some(outbox) = output.outbox.as_deref_mut().filter(|outbox| !outbox.is_empty()) {
+            return Ok((queue(outbox, arena, ranges, total, queue_bytes_max), 0));
+        }
+        output.outbox = None;
         if total == 0 {
             return Ok((Flushed::Done, 0));
         }
-        let written = match write(tcp, arena, ranges(), total, cork)? {
+        let written = match write(tcp, arena, ranges, total, cork)? {
             Written::Bytes(written) if written == total => return Ok((Flushed::Done, total)),
-            Written::Bytes(written) => written,
-            Written::WouldBlock => 0,
+            written => written.bytes(),
         };
         let outbox = output.outbox.get_or_insert_default();
         **outbox = Outbox::with_preamble(preamble);
-        for range in ranges() {
-            outbox.queue(arena.get(range).unwrap_or_default());
+        for range in ranges {
+            outbox.queue(arena.get(range.clone()).unwrap_or_default());
         }
         outbox.advance(written);
         // A short write need not mean that the socket is full, and only a socket that has said so
@@ -251,8 +326,8 @@ impl Outputs {
     ///
     /// # Errors
     /// The connection is gone.
-    pub(super) fn write_queued(&mut self, index: u32, tcp: &mut Tcp) -> io::Result<usize> {
-        let Some(output) = self.by_index.get_mut(index as usize) else {
+    pub(super) fn write_queued(&mut self, index: u32, tcp: &Tcp) -> io::Result<usize> {
+        let Some(output) = self.by_index.get_mut(index) else {
             return Ok(0);
         };
         let Some(outbox) = &mut output.outbox else {
@@ -268,7 +343,7 @@ impl Outputs {
     /// Drops all queued frames of which no byte has gone, queues `farewell` in their place and
     /// shuts the connection; yields how many bytes were dropped.
     pub(super) fn replace_queue(&mut self, index: u32, farewell: &[u8]) -> usize {
-        let Some(output) = self.by_index.get_mut(index as usize) else {
+        let Some(output) = self.by_index.get_mut(index) else {
             return 0;
         };
         let outbox = output.outbox.get_or_insert_default();
@@ -282,30 +357,48 @@ impl Outputs {
 impl Output {
     fn new() -> Self {
         Self {
-            first: NONE,
-            last: NONE,
-            generation: 0,
+            last: 0..0,
             outbox: None,
+            earlier: NONE,
+            generation: 0,
             preamble: 0,
+            wants: Wants::default(),
             gate: Gate::Open,
             dirty: false,
         }
     }
+
+    /// Moves its ranges of this turn to `ranges`, in order; yields how many bytes at their front
+    /// are an HTTP answer.
+    fn take_ranges(&mut self, pieces: &[Piece], ranges: &mut Vec<Range<usize>>) -> usize {
+        ranges.clear();
+        ranges.push(std::mem::take(&mut self.last));
+        let mut earlier = std::mem::replace(&mut self.earlier, NONE);
+        while let Some(piece) = pieces.get(earlier as usize) {
+            ranges.push(piece.range.clone());
+            earlier = piece.earlier;
+        }
+        ranges.reverse();
+        std::mem::take(&mut self.preamble) as usize
+    }
 }
 
-/// The ranges of one connection, in order.
-struct Ranges<'a> {
-    pieces: &'a [Piece],
-    next: u32,
-}
-
-impl Iterator for Ranges<'_> {
-    type Item = Range<usize>;
-
-    fn next(&mut self) -> Option<Range<usize>> {
-        let piece = self.pieces.get(self.next as usize)?;
-        self.next = piece.next;
-        Some(piece.range.clone())
+impl Cork {
+    /// The bytes of these ranges in one piece: where they lie if it is one, else copied together.
+    /// Connections one after the other with the same ranges share the copy.
+    fn contiguous<'a>(&'a mut self, arena: &'a [u8], ranges: &[Range<usize>]) -> &'a [u8] {
+        if let [range] = ranges {
+            return arena.get(range.clone()).unwrap_or_default();
+        }
+        if self.ranges != ranges {
+            self.bytes.clear();
+            for range in ranges {
+                self.bytes.extend_from_slice(arena.get(range.clone()).unwrap_or_default());
+            }
+            self.ranges.clear();
+            self.ranges.extend_from_slice(ranges);
+        }
+        &self.bytes
     }
 }
 
@@ -313,7 +406,7 @@ impl Iterator for Ranges<'_> {
 fn queue(
     outbox: &mut Outbox,
     arena: &[u8],
-    ranges: Ranges<'_>,
+    ranges: &[Range<usize>],
     total: usize,
     queue_bytes_max: usize,
 ) -> Flushed {
@@ -321,13 +414,13 @@ fn queue(
         return Flushed::Overflow(total);
     }
     for range in ranges {
-        outbox.queue(arena.get(range).unwrap_or_default());
+        outbox.queue(arena.get(range.clone()).unwrap_or_default());
     }
     Flushed::Queued
 }
 
 /// Writes from the queue until it is empty or the socket takes no more; yields how much that was.
-fn write_all(outbox: &mut Outbox, tcp: &mut Tcp) -> io::Result<usize> {
+fn write_all(outbox: &mut Outbox, tcp: &Tcp) -> io::Result<usize> {
     let mut total = 0;
     while !outbox.is_empty() {
         match tcp.write(outbox.pending())? {
@@ -342,47 +435,39 @@ fn write_all(outbox: &mut Outbox, tcp: &mut Tcp) -> io::Result<usize> {
 }
 
 fn write(
-    tcp: &mut Tcp,
+    tcp: &Tcp,
     arena: &[u8],
-    ranges: Ranges<'_>,
+    ranges: &[Range<usize>],
     total: usize,
     cork: &mut Cork,
 ) -> io::Result<Written> {
-    let mut rest = Ranges { ..ranges };
-    let first = rest.next().unwrap_or_default();
-    if first.len() == total {
-        return tcp.write(arena.get(first).unwrap_or_default());
-    }
-    if total > CORK_BYTES_MAX {
+    if ranges.len() > 1 && total > CORK_BYTES_MAX {
         return write_vectored(tcp, arena, ranges);
     }
-    let same = Ranges { ..ranges }.eq(cork.ranges.iter().cloned());
-    if !same {
-        cork.ranges.clear();
-        cork.bytes.clear();
-        for range in ranges {
-            cork.bytes.extend_from_slice(arena.get(range.clone()).unwrap_or_default());
-            cork.ranges.push(range);
-        }
-    }
-    tcp.write(&cork.bytes)
+    tcp.write(cork.contiguous(arena, ranges))
 }
 
 /// Writes ranges from where they lie, until all are gone or the socket has refused something: one
 /// that has not will never say that it has room again.
-fn write_vectored(tcp: &mut Tcp, arena: &[u8], mut ranges: Ranges<'_>) -> io::Result<Written> {
-    let (mut offered, mut total) = (0, 0);
-    loop {
-        let bytes_of = |range| IoSlice::new(arena.get(range).unwrap_or_default());
-        let slices: Vec<IoSlice<'_>> = ranges.by_ref().take(SLICES_MAX).map(bytes_of).collect();
-        offered += slices.iter().map(|slice| slice.len()).sum::<usize>();
-        match tcp.write_vectored(&slices)? {
-            Written::WouldBlock if total == 0 => return Ok(Written::WouldBlock),
-            Written::WouldBlock => return Ok(Written::Bytes(total)),
-            Written::Bytes(written) => total += written,
+fn write_vectored(tcp: &Tcp, arena: &[u8], ranges: &[Range<usize>]) -> io::Result<Written> {
+    let mut total = 0;
+    for some in ranges.chunks(SLICES_MAX) {
+        let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+        let mut offered = 0;
+        for (slice, range) in slices.iter_mut().zip(some) {
+            *slice = IoSlice::new(arena.get(range.clone()).unwrap_or_default());
+            offered += slice.len();
         }
-        if ranges.next == NONE || total < offered {
-            return Ok(Written::Bytes(total));
+        match tcp.write_vectored(slices.get(..some.len()).unwrap_or_default())? {
+            Written::WouldBlock if total == 0 => return Ok(Written::WouldBlock),
+            Written::WouldBlock => break,
+            Written::Bytes(written) => {
+                total += written;
+                if written < offered {
+                    break;
+                }
+            }
         }
     }
+    Ok(Written::Bytes(total))
 }

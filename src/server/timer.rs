@@ -15,6 +15,9 @@ const TICK: u64 = 8;
 /// Ticks until the wheel comes round: about 8 s.
 const SLOTS: usize = 1024;
 const WORDS: usize = SLOTS / 64;
+/// Reminders for which a slot keeps room: connections that came together stay together, and would
+/// leave room for all of them in every slot.
+const SLOT_RETAINED_MAX: usize = 4;
 
 /// The tick of a reminder that is set, as a connection remembers it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,7 +31,7 @@ impl Tick {
 /// Reminders of one worker's connections.
 #[derive(Debug)]
 pub(super) struct Timers {
-    slots: Vec<Vec<(Key, Tick)>>,
+    slots: Vec<Vec<Key>>,
     /// Which slots have entries, a bit each.
     occupied: [u64; WORDS],
     /// The first tick that has not been looked at.
@@ -55,7 +58,7 @@ impl Timers {
         if let (Some(slot), Some(word)) =
             (self.slots.get_mut(index), self.occupied.get_mut(index / 64))
         {
-            slot.push((key, Tick(tick)));
+            slot.push(key);
             *word |= 1 << (index % 64);
         }
         Tick(tick)
@@ -76,7 +79,8 @@ impl Timers {
                 && let Some(slot) = self.slots.get_mut(index)
             {
                 *word &= !bit;
-                due.append(slot);
+                due.extend(slot.drain(..).map(|key| (key, Tick(tick))));
+                slot.shrink_to(SLOT_RETAINED_MAX);
             }
         }
         self.next = self.next.max(end);

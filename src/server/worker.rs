@@ -18,15 +18,16 @@ use super::outputs::Flushed;
 use super::session::{Admission, Handshake, Session};
 use super::shutdown::ShutdownHandle;
 use super::stats::Counters;
+use super::table::Table;
 use super::timer::{Tick, Timers};
 use crate::http::HeadParser;
 use crate::hub::{Inbox, Publisher, Received, Wake};
-use crate::net::{Alarm, Listener};
+use crate::net::{Alarm, Listener, Tcp};
 use crate::proto::{Config, Millis};
 use mio::{Events, Poll, Waker};
-use slab::Slab;
 use std::collections::VecDeque;
 use std::io;
+use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -37,10 +38,13 @@ const EVENTS_MAX: usize = 1024;
 const INBOX_EVENTS_PER_TURN: usize = 1024;
 /// Connections accepted in a turn.
 const ACCEPTS_PER_TURN: usize = 64;
-/// Bytes read at once, from any connection.
-const RECEIVE_BUFFER_BYTES: usize = 256 << 10;
+/// Bytes read at once, from any connection: a few large messages whole, so that they need not be
+/// put together.
+const RECEIVE_BUFFER_BYTES: usize = 512 << 10;
 /// Bytes of frames encoded in a turn after which connections are flushed before it goes on.
 const ARENA_BYTES_MAX: usize = 1 << 20;
+/// Reminders for which room is kept.
+const DUE_RETAINED_MAX: usize = 64;
 /// How long accepting pauses when descriptors or memory have run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -83,7 +87,7 @@ pub(super) struct Worker<H: Handler> {
     inbox: Inbox,
     handler: H,
     shared: Arc<Shared>,
-    sessions: Slab<Session<H::Session>>,
+    sessions: Table<Session<H::Session>>,
     core: Core,
     timers: Timers,
     /// Connections that have something to be done without a new edge.
@@ -92,6 +96,9 @@ pub(super) struct Worker<H: Handler> {
     gone: Vec<Key>,
     /// Taken and given back, so that it is allocated once.
     dirty: Vec<Key>,
+    due: Vec<(Key, Tick)>,
+    /// How often connections were flushed.
+    rotation: usize,
     receive_buffer: Vec<u8>,
     now: Millis,
     accepting: Accepting,
@@ -130,11 +137,13 @@ impl<H: Handler> Worker<H> {
             handler,
             core,
             shared,
-            sessions: Slab::new(),
+            sessions: Table::new(),
             timers: Timers::new(),
             ready: VecDeque::new(),
             gone: Vec::new(),
             dirty: Vec::new(),
+            due: Vec::new(),
+            rotation: 0,
             receive_buffer: vec![0; RECEIVE_BUFFER_BYTES],
             now: Millis(0),
             accepting: Accepting::Idle,
@@ -224,7 +233,7 @@ impl<H: Handler> Worker<H> {
     }
 
     fn session(&mut self, key: Key) -> Option<&mut Session<H::Session>> {
-        self.sessions.get_mut(key.index as usize).filter(|session| session.key == key)
+        self.sessions.get_mut(key.index).filter(|session| session.key == key)
     }
 
     /// Has the connection served in this turn, or in the next one if this turn's are under way.
@@ -289,7 +298,8 @@ impl<H: Handler> Worker<H> {
                     let attempts = self.shared.attempts.as_ref();
                     let admitted =
                         attempts.is_none_or(|attempts| attempts.admit(peer.ip(), Instant::now()));
-                    self.open(tcp, if admitted { Admission::Admitted } else { Admission::Refused });
+                    let attempts = if admitted { Admission::Admitted } else { Admission::Refused };
+                    self.open(tcp, peer, attempts);
                 }
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => {
@@ -310,19 +320,20 @@ impl<H: Handler> Worker<H> {
     }
 
     /// Takes a new connection into the table.
-    fn open(&mut self, tcp: crate::net::Tcp, attempts: Admission) {
-        let entry = self.sessions.vacant_entry();
-        let Ok(index) = u32::try_from(entry.key()) else {
+    fn open(&mut self, tcp: Tcp, peer: SocketAddr, attempts: Admission) {
+        let Some(index) = self.sessions.vacant() else {
             return;
         };
         let key = self.core.outputs.open(index);
-        self.core.reset(index);
         let deadline = self.now.after(self.shared.options.handshake_timeout);
         let handshake =
-            Handshake { parser: HeadParser::new(), bytes: Vec::new(), deadline, attempts };
-        let session = entry.insert(Session::new(key, tcp, handshake));
+            Handshake { parser: HeadParser::new(), bytes: Vec::new(), deadline, peer, attempts };
+        self.sessions.insert(Session::new(key, tcp, handshake));
         self.core.counters.accepted.add(1);
         self.core.counters.open.add(1);
+        let Some(session) = self.sessions.get_mut(index) else {
+            return;
+        };
         if let Err(error) = session.tcp.register(self.poll.registry(), key.token()) {
             tracing::warn!(%error, "cannot watch a connection");
             self.drop_now(key, Cause::Reset);
@@ -333,7 +344,7 @@ impl<H: Handler> Worker<H> {
 
     /// Sees to it that the connection is looked at by its deadline.
     fn remind(&mut self, key: Key) {
-        let Some(session) = self.sessions.get_mut(key.index as usize) else {
+        let Some(session) = self.sessions.get_mut(key.index) else {
             return;
         };
         if session.key == key {
@@ -342,9 +353,9 @@ impl<H: Handler> Worker<H> {
     }
 
     fn run_timers(&mut self) {
-        let mut due = Vec::new();
+        let mut due = std::mem::take(&mut self.due);
         self.timers.advance(self.now, &mut due);
-        for (key, tick) in due {
+        for (key, tick) in due.drain(..) {
             let now = self.now;
             let Some(session) = self.session(key) else {
                 continue;
@@ -358,6 +369,8 @@ impl<H: Handler> Worker<H> {
             }
             self.remind(key);
         }
+        due.shrink_to(DUE_RETAINED_MAX);
+        self.due = due;
     }
 
     /// Gives each connection that has something to send its one write of the turn.
@@ -368,7 +381,10 @@ impl<H: Handler> Worker<H> {
             if dirty.is_empty() {
                 break;
             }
-            for key in &dirty {
+            // Whoever is first now is last the next time.
+            self.rotation = self.rotation.wrapping_add(1);
+            let (later, first) = dirty.split_at(self.rotation % dirty.len());
+            for key in first.iter().chain(later) {
                 self.flush_one(*key);
             }
         }
@@ -378,13 +394,13 @@ impl<H: Handler> Worker<H> {
 
     fn flush_one(&mut self, key: Key) {
         let queue_bytes_max = self.shared.options.send_queue_bytes_max;
-        let Some(session) = self.sessions.get_mut(key.index as usize) else {
+        let Some(session) = self.sessions.get_mut(key.index) else {
             return;
         };
         if session.key != key {
             return;
         }
-        match self.core.outputs.flush(key.index, &mut session.tcp, queue_bytes_max) {
+        match self.core.outputs.flush(key.index, &session.tcp, queue_bytes_max) {
             Ok((flushed, written)) => {
                 self.core.counters.bytes_out.add(written as u64);
                 match flushed {
@@ -399,13 +415,13 @@ impl<H: Handler> Worker<H> {
 
     /// Writes what the socket refused before; the socket may have room again.
     fn write_queued(&mut self, key: Key) {
-        let Some(session) = self.sessions.get_mut(key.index as usize) else {
+        let Some(session) = self.sessions.get_mut(key.index) else {
             return;
         };
         if self.core.outputs.queued_bytes(key.index) == 0 {
             return;
         }
-        match self.core.outputs.write_queued(key.index, &mut session.tcp) {
+        match self.core.outputs.write_queued(key.index, &session.tcp) {
             Ok(written) => {
                 self.core.counters.bytes_out.add(written as u64);
                 if self.core.outputs.queued_bytes(key.index) == 0 {
@@ -418,7 +434,7 @@ impl<H: Handler> Worker<H> {
 
     fn free_gone(&mut self) {
         for key in self.gone.drain(..) {
-            self.sessions.try_remove(key.index as usize);
+            self.sessions.remove(key.index);
         }
     }
 }

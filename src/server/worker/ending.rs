@@ -25,7 +25,7 @@ impl<H: Handler> Worker<H> {
         call: impl FnOnce(&mut H, &mut Context<'_, H::Session>),
     ) {
         let Self { sessions, core, handler, .. } = self;
-        let Some(session) = sessions.get_mut(key.index as usize) else {
+        let Some(session) = sessions.get_mut(key.index) else {
             return;
         };
         let Stage::Open(open) = &mut session.stage else {
@@ -59,7 +59,7 @@ impl<H: Handler> Worker<H> {
 
     fn close_with(&mut self, key: Key, cause: Cause, frame: CloseFrame<'_>) {
         let now = self.now;
-        let Some(session) = self.sessions.get_mut(key.index as usize) else {
+        let Some(session) = self.sessions.get_mut(key.index) else {
             return;
         };
         let Stage::Open(open) = &mut session.stage else {
@@ -119,7 +119,7 @@ impl<H: Handler> Worker<H> {
             let since_epoch = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
             text = since_epoch.as_millis().to_string();
         }
-        let Some(session) = self.sessions.get_mut(key.index as usize) else {
+        let Some(session) = self.sessions.get_mut(key.index) else {
             return;
         };
         let Stage::Open(open) = &mut session.stage else {
@@ -266,7 +266,7 @@ impl<H: Handler> Worker<H> {
     pub(super) fn begin_drain(&mut self) {
         self.listener = None;
         self.drain_deadline = Some(self.now.after(self.shared.options.drain_timeout));
-        let keys: Vec<Key> = self.sessions.iter().map(|(_, session)| session.key).collect();
+        let keys: Vec<Key> = self.sessions.iter().map(|session| session.key).collect();
         for key in keys {
             match self.session(key).map(|session| &session.stage) {
                 Some(Stage::Handshake(_)) => {
@@ -286,7 +286,7 @@ impl<H: Handler> Worker<H> {
 
     /// The drain timeout is over, or nobody is left.
     pub(super) fn drop_all(&mut self) {
-        let keys: Vec<Key> = self.sessions.iter().map(|(_, session)| session.key).collect();
+        let keys: Vec<Key> = self.sessions.iter().map(|session| session.key).collect();
         for key in keys {
             self.drop_now(key, Cause::Shutdown);
         }

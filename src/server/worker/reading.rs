@@ -15,7 +15,7 @@ use std::net::SocketAddr;
 use std::time::SystemTime;
 
 /// Bytes read from one connection in a turn, or discarded of one that is ending.
-const READ_BYTES_PER_TURN: usize = 256 << 10;
+const READ_BYTES_PER_TURN: usize = 512 << 10;
 
 /// What became of an opening handshake.
 enum Answered<S> {
@@ -110,7 +110,7 @@ impl<H: Handler> Worker<H> {
 
     /// Answers the request that `bytes` begins with; `None`: it is not complete.
     fn answer_request(&mut self, key: Key, bytes: &[u8]) -> Option<Answered<H::Session>> {
-        let session = self.sessions.get_mut(key.index as usize)?;
+        let session = self.sessions.get_mut(key.index)?;
         let Stage::Handshake(handshake) = &mut session.stage else {
             return None;
         };
@@ -207,8 +207,12 @@ impl<H: Handler> Worker<H> {
         self.send_http(key, |out| response.encode(method, Some(SystemTime::now()), out));
     }
 
+    /// Where a connection comes from, while it is in its opening handshake.
     fn peer(&self, key: Key) -> Option<SocketAddr> {
-        self.sessions.get(key.index as usize).and_then(|session| session.tcp.peer_addr().ok())
+        match &self.sessions.get(key.index)?.stage {
+            Stage::Handshake(handshake) => Some(handshake.peer),
+            Stage::Open(_) | Stage::Ending(_) | Stage::Gone => None,
+        }
     }
 
     /// Sends an HTTP answer: the first thing that goes out on a connection.
@@ -268,7 +272,7 @@ impl<H: Handler> Worker<H> {
     /// Takes one event's bytes. Yields how many these are, and `None` when there was no event.
     fn step(&mut self, key: Key, input: &mut [u8]) -> (usize, Option<Outcome>) {
         let Self { sessions, core, handler, shared, now, .. } = self;
-        let Some(session) = sessions.get_mut(key.index as usize) else {
+        let Some(session) = sessions.get_mut(key.index) else {
             return (0, None);
         };
         let Stage::Open(open) = &mut session.stage else {
