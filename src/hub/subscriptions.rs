@@ -188,6 +188,7 @@ impl Subscriptions {
 
 #[cfg(test)]
 mod tests {
+    use super::super::stamp::Stamp;
     use super::super::topic::Topics;
     use super::*;
     use crate::proto::Message;
@@ -199,7 +200,8 @@ mod tests {
     }
 
     fn publication(topics: &Topics, name: &str, text: &str) -> Publication {
-        Publication::new(&topics.intern(name, Retain::Last), Message::Text(text))
+        let topic = topics.intern(name, Retain::Last);
+        Publication::new(&topic, Message::Text(text), Stamp::now())
     }
 
     /// A name subscribed to before anything feeds it gets what is published later.
@@ -231,7 +233,7 @@ mod tests {
     #[test]
     fn passing_topics_leave_no_trace() {
         let mut table = Subscriptions::default();
-        let passing = Publication::new(&Topic::passing("x"), Message::Text("1"));
+        let passing = Publication::new(&Topic::passing("x"), Message::Text("1"), Stamp::now());
         assert!(table.note(&passing).is_none());
         table.subscribe(1, "x");
         let key = table.note(&passing).unwrap();

@@ -8,7 +8,8 @@ use super::handler::{Published, View};
 use super::options::DeflateOptions;
 use super::outputs::Outputs;
 use super::stats::Counters;
-use crate::hub::{Publication, Publisher, Retain, SlotKey, Subscriptions, Topic};
+use super::transit::Transit;
+use crate::hub::{Publication, Publisher, Retain, SlotKey, Stamp, Subscriptions, Topic};
 use crate::proto::frame::{self, Position, encode_with};
 use crate::proto::{CloseCode, Header, Message, OpCode, Role, WindowBits};
 use std::ops::Range;
@@ -32,6 +33,8 @@ pub(super) struct Core {
     pub(super) subscriptions: Subscriptions,
     pub(super) publisher: Publisher,
     pub(super) counters: Arc<Counters>,
+    /// When the events that the next flush carries came in.
+    pub(super) transit: Transit,
     /// What the handler in charge asked for.
     pub(super) close_request: Option<CloseRequest>,
     render: Render,
@@ -66,6 +69,7 @@ impl Core {
             subscriptions: Subscriptions::default(),
             publisher,
             counters,
+            transit: Transit::default(),
             close_request: None,
             render,
             compressors: deflate.map(Compressors::new),
@@ -107,8 +111,7 @@ impl Core {
         if let Some(last) = self.subscriptions.last(slot).cloned()
             && self.outputs.accepts(index)
         {
-            let event = Published { topic, payload: &last.payload };
-            let range = self.encode(&event, last.opcode, self.wants(index));
+            let range = self.encode(&Published::from(&last), last.opcode, self.wants(index));
             self.encoded.clear();
             self.outputs.send(index, range);
             self.counters.deliveries.add(1);
@@ -142,17 +145,16 @@ impl Core {
     pub(super) fn deliver(&mut self, publication: &Publication) {
         self.counters.events_in.add(1);
         let Some(slot) = self.subscriptions.note(publication) else { return };
-        let event = Published { topic: publication.topic.name(), payload: &publication.payload };
-        self.fan_out(slot, &event, publication.opcode);
+        self.fan_out(slot, &Published::from(publication), publication.opcode);
     }
 
     /// Publishes a session's own message to the subscribers of all workers.
     pub(super) fn publish(&mut self, topic: &str, message: Message<'_>) {
-        let listed = self.publisher.find(topic);
+        let (listed, stamp) = (self.publisher.find(topic), Stamp::now());
         let retains = listed.as_ref().is_some_and(|topic| topic.retain() == Retain::Last);
         if retains || self.publisher.has_others() {
             let topic = listed.unwrap_or_else(|| Topic::passing(topic));
-            let publication = Publication::new(&topic, message);
+            let publication = Publication::new(&topic, message, stamp);
             self.deliver(&publication);
             self.publisher.publish_to_others(self.worker, &publication);
             return;
@@ -160,7 +162,8 @@ impl Core {
         // Nobody keeps it and nobody else gets it: no copy is needed.
         self.counters.events_in.add(1);
         if let Some(slot) = self.subscriptions.find(topic) {
-            let event = Published { topic, payload: message.payload() };
+            let seq = listed.as_ref().map_or(0, Topic::next_seq);
+            let event = Published { topic, payload: message.payload(), seq, stamp };
             self.fan_out(slot, &event, message.opcode());
         }
     }
@@ -176,6 +179,9 @@ impl Core {
             deliveries += 1;
         }
         self.encoded.clear();
+        if deliveries > 0 {
+            self.transit.note(event.stamp.at);
+        }
         self.counters.deliveries.add(deliveries);
     }
 

@@ -33,6 +33,7 @@ mod compress;
 mod context;
 mod core;
 mod handler;
+mod histogram;
 mod key;
 mod options;
 mod outputs;
@@ -41,16 +42,19 @@ mod session;
 mod shutdown;
 mod stats;
 mod timer;
+mod transit;
 mod worker;
 
 pub use attempts::AttemptLimit;
 pub use builder::{Builder, Server};
 pub use context::Context;
 pub use handler::{Accept, Cause, Closed, Handler, Opening, Published, Upgrade, View};
+pub use histogram::Histogram;
 pub use options::{DeflateOptions, Options, PingPayload};
 pub use rate::Rate;
 pub use shutdown::ShutdownHandle;
 pub use stats::{Stats, StatsHandle};
+pub use transit::Latency;
 
-pub use crate::hub::{Delivery, Publication, Publisher, PublisherStats, Retain, Topic};
+pub use crate::hub::{Delivery, Publication, Publisher, PublisherStats, Retain, Stamp, Topic};
 pub use crate::net::BindError;

@@ -362,6 +362,7 @@ impl<H: Handler> Worker<H> {
                 self.flush_one(*key);
             }
         }
+        self.core.transit.end_flush(&self.core.counters.latency);
         self.dirty = dirty;
         self.core.outputs.end_turn();
     }
@@ -376,6 +377,9 @@ impl<H: Handler> Worker<H> {
         }
         match self.core.outputs.flush(key.index, &mut session.tcp, queue_bytes_max) {
             Ok((flushed, written)) => {
+                if written > 0 {
+                    self.core.transit.note_write();
+                }
                 self.core.counters.bytes_out.add(written as u64);
                 match flushed {
                     Flushed::Done => self.shut_if_ending(key),
