@@ -1,7 +1,9 @@
 //! Starting and stopping: logs, signals, the listening socket, the last line.
 
 use super::args::{LogFormat, ServerArguments};
-use crate::server::{BindError, Handler, Histogram, Options, Server, ShutdownHandle, StatsHandle};
+use crate::server::{
+    BindError, BuildError, Handler, Histogram, Options, Server, ShutdownHandle, StatsHandle,
+};
 use anyhow::{Context as _, anyhow};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -32,7 +34,21 @@ pub(super) fn listen(arguments: &ServerArguments, options: Options) -> anyhow::R
     built.map_err(|error| anyhow!("{error}; {}", advice(&error)))
 }
 
-fn advice(error: &BindError) -> String {
+fn advice(error: &BuildError) -> String {
+    match error {
+        BuildError::Bind(error) => advice_on_address(error),
+        BuildError::TooFewCores { workers, .. } => {
+            format!("give {workers} to --pin, or start fewer --workers")
+        }
+        BuildError::BusyPoll(source) if source.kind() == io::ErrorKind::PermissionDenied => {
+            "leave out --busy-poll, or give the program CAP_NET_ADMIN".to_owned()
+        }
+        BuildError::BusyPoll(_) => "leave out --busy-poll".to_owned(),
+        _ => "choose another with --pin".to_owned(),
+    }
+}
+
+fn advice_on_address(error: &BindError) -> String {
     let port = error.address.port();
     match error.source.kind() {
         io::ErrorKind::AddrInUse => {

@@ -3,10 +3,12 @@
 
 mod entropy;
 mod listener;
+mod options;
 mod tcp;
 
 pub use entropy::{masking_key, nonce};
 pub use listener::BindError;
+pub use options::SocketOptions;
 
 pub(crate) use listener::{Listener, bind};
 pub(crate) use tcp::{Received, Tcp, Written};

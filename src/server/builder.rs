@@ -1,8 +1,10 @@
 //! Putting a server together and running it.
 
 use super::attempts::Attempts;
+use super::error::BuildError;
 use super::handler::Handler;
 use super::options::Options;
+use super::pinning;
 use super::shutdown::ShutdownHandle;
 use super::stats::{Counters, StatsHandle};
 use super::worker::{Parts, Shared, Worker};
@@ -32,11 +34,14 @@ impl Builder {
     /// Listens, without accepting yet.
     ///
     /// # Errors
-    /// The address cannot be listened on: taken, not ours, or not allowed.
-    pub fn build(self) -> Result<Server, BindError> {
+    /// The address cannot be listened on: taken, not ours, or not allowed. Or the options ask for
+    /// what the system does not give: cores, or to busy-poll.
+    pub fn build(self) -> Result<Server, BuildError> {
         let address = self.address;
         let error = |source| BindError { address, source };
-        let listeners = net::bind(address, self.options.workers)?;
+        pinning::check(&self.options.pin, self.options.workers.max(1))?;
+        self.options.sockets.probe_busy_poll().map_err(BuildError::BusyPoll)?;
+        let listeners = net::bind(address, self.options.workers, &self.options.sockets)?;
         let local_addr = match listeners.first() {
             Some(listener) => listener.local_addr().map_err(error)?,
             None => address,
@@ -86,7 +91,7 @@ impl Server {
     ///
     /// # Errors
     /// The address cannot be listened on.
-    pub fn bind(address: SocketAddr) -> Result<Self, BindError> {
+    pub fn bind(address: SocketAddr) -> Result<Self, BuildError> {
         Self::builder(address).build()
     }
 
@@ -132,6 +137,9 @@ impl Server {
         let Self { shared, counters, parts, .. } = self;
         let run_one = |number: usize, (parts, inbox), counters: &Arc<Counters>| {
             let _others = StopOthers(&shared.shutdown);
+            if let Some(core) = shared.options.pin.get(number) {
+                pinning::pin_to(*core)?;
+            }
             let handler = make(number);
             let counters = Arc::clone(counters);
             let worker = Worker::new(number, parts, inbox, counters, Arc::clone(&shared), handler);

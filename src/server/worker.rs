@@ -13,7 +13,7 @@ use super::attempts::Attempts;
 use super::core::Core;
 use super::handler::{Cause, Handler};
 use super::key::{self, Key};
-use super::options::Options;
+use super::options::{Options, Waiting};
 use super::outputs::Flushed;
 use super::session::{Admission, Handshake, Session};
 use super::shutdown::ShutdownHandle;
@@ -164,9 +164,10 @@ impl<H: Handler> Worker<H> {
         self.drain_deadline.is_some_and(|at| self.sessions.is_empty() || at <= self.now)
     }
 
-    /// Sleeps until something happens, unless something is left to do.
+    /// Sleeps until something happens, unless something is left to do or it is not to sleep at all.
     fn wait(&mut self, events: &mut Events) -> io::Result<()> {
-        let timeout = if !self.ready.is_empty() || self.inbox_pending {
+        let spins = self.shared.options.waiting == Waiting::Spin;
+        let timeout = if spins || !self.ready.is_empty() || self.inbox_pending {
             Some(Duration::ZERO)
         } else {
             self.inbox.announce_sleep();
