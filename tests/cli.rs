@@ -128,7 +128,7 @@ fn help_names_every_flag() {
 /// A wrong command line is answered in one line that says what is meant to stand there.
 #[test]
 fn a_wrong_command_line_is_answered_in_one_line() {
-    let cases: [(&[&str], &[&str]); 17] = [
+    let cases: [(&[&str], &[&str]); 18] = [
         (&["sevre"], &["sevre", "tickwire --help"]),
         (&["echo", "--lisen", "127.0.0.1:0"], &["--lisen", "--listen", "tickwire echo --help"]),
         (&["echo", "--listen", "here"], &["here", "--listen"]),
@@ -143,7 +143,8 @@ fn a_wrong_command_line_is_answered_in_one_line() {
         (&["echo", "--max-message", "big"], &["64KiB"]),
         (&["echo", "--allow-origin", "example.com"], &["https://example.com"]),
         (&["echo", "--log-format", "xml"], &["text", "json"]),
-        (&["serve", "--feed", "magic"], &["simulate, stdin or replay:FILE"]),
+        (&["serve", "--feed", "magic"], &["simulate, stdin, replay:FILE, udp:ADDR or tcp:ADDR"]),
+        (&["serve", "--feed", "tcp:9002"], &["tcp:127.0.0.1:9002"]),
         (&["serve", "--message-burst", "0"], &["--message-burst"]),
         (&["chat", "--greeting"], &["--greeting"]),
     ];
@@ -184,6 +185,10 @@ fn what_cannot_be_done_is_answered_in_one_line() {
     expect_one_line(&too_few, 1, &["too few cores (1) for 2 workers", "give 2 to --pin"]);
     let nowhere = ["echo", "--listen", "127.0.0.1:0", "--pin", "4095"];
     expect_one_line(&nowhere, 1, &["core 4095", "another with --pin"]);
+    let held = ["serve", "--feed", "udp:127.0.0.1:0", "--wait-for", "1"];
+    expect_one_line(&held, 1, &["--wait-for", "leave them out"]);
+    let taken = ["serve", "--listen", "127.0.0.1:0", "--feed", &format!("tcp:{address}")];
+    expect_one_line(&taken, 1, &[&address, "in use", "--feed"]);
     let twice = ["serve", "--listen", "127.0.0.1:0", "--symbols", "BTCUSDT,BTCUSDT"];
     expect_one_line(&twice, 1, &["BTCUSDT twice"]);
 }

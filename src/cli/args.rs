@@ -226,7 +226,7 @@ impl RelayArguments {
     pub(super) fn start(&self) -> anyhow::Result<Server> {
         run::start_log(&self.server)?;
         let defaults = Defaults::for_messages_up_to(self.max_message);
-        run::listen(&self.server, self.server.options(self.max_message, defaults))
+        run::listen(run::builder(&self.server, self.server.options(self.max_message, defaults)))
     }
 }
 

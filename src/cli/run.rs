@@ -2,7 +2,8 @@
 
 use super::args::{LogFormat, ServerArguments};
 use crate::server::{
-    BindError, BuildError, Handler, Histogram, Options, Server, ShutdownHandle, StatsHandle,
+    BindError, BuildError, Builder, Handler, Histogram, Options, Server, ShutdownHandle,
+    StatsHandle,
 };
 use anyhow::{Context as _, anyhow};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -28,15 +29,20 @@ pub(super) fn start_log(arguments: &ServerArguments) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A server with these options, to be listened with.
+pub(super) fn builder(arguments: &ServerArguments, options: Options) -> Builder {
+    Server::builder(arguments.listen).options(options)
+}
+
 /// Listens.
-pub(super) fn listen(arguments: &ServerArguments, options: Options) -> anyhow::Result<Server> {
-    let built = Server::builder(arguments.listen).options(options).build();
-    built.map_err(|error| anyhow!("{error}; {}", advice(&error)))
+pub(super) fn listen(builder: Builder) -> anyhow::Result<Server> {
+    builder.build().map_err(|error| anyhow!("{error}; {}", advice(&error)))
 }
 
 fn advice(error: &BuildError) -> String {
     match error {
         BuildError::Bind(error) => advice_on_address(error),
+        BuildError::Source(_) => "choose another address or port with --feed".to_owned(),
         BuildError::TooFewCores { workers, .. } => {
             format!("give {workers} to --pin, or start fewer --workers")
         }

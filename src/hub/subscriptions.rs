@@ -113,10 +113,7 @@ impl Subscriptions {
     /// Takes note of a publication; yields the slot whose members are to get it, if there can be
     /// any.
     pub(crate) fn note(&mut self, publication: &Publication) -> Option<SlotKey> {
-        let Some(number) = publication.topic.number() else {
-            return self.find(publication.topic.name());
-        };
-        let key = self.slot_of_topic(&publication.topic, number);
+        let key = self.slot_of_topic(&publication.topic)?;
         if publication.topic.retain() == Retain::Last
             && let Some(slot) = self.slots.get_mut(key.0)
         {
@@ -125,9 +122,11 @@ impl Subscriptions {
         Some(key)
     }
 
-    fn slot_of_topic(&mut self, topic: &Topic, number: usize) -> SlotKey {
+    /// The slot of a topic that is published to, if there can be anybody who is to get it.
+    pub(crate) fn slot_of_topic(&mut self, topic: &Topic) -> Option<SlotKey> {
+        let Some(number) = topic.number() else { return self.find(topic.name()) };
         if let Some(Some(key)) = self.by_number.get(number) {
-            return *key;
+            return Some(*key);
         }
         let key = self.slot_of(topic.name());
         if let Some(slot) = self.slots.get_mut(key.0) {
@@ -139,7 +138,7 @@ impl Subscriptions {
         if let Some(place) = self.by_number.get_mut(number) {
             *place = Some(key);
         }
-        key
+        Some(key)
     }
 
     fn slot_of(&mut self, name: &str) -> SlotKey {

@@ -4,16 +4,19 @@
 
 use mio::event::Source;
 use mio::{Interest, Registry, Token};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::options::SocketOptions;
 use super::tcp::Tcp;
 
 /// Connections that the kernel may hold until they are accepted.
 const BACKLOG: i32 = 4096;
+/// Silence after which a connection that is kept alive is asked whether it is.
+const KEEPALIVE_TIME: Duration = Duration::from_secs(60);
 
 /// Why an address cannot be listened on.
 #[derive(Debug)]
@@ -54,7 +57,7 @@ pub(crate) fn bind(
 ) -> Result<Vec<Listener>, BindError> {
     let error = |source| BindError { address, source };
     if workers <= 1 {
-        return Ok(vec![listen(address, Sharing::Alone, options).map_err(error)?]);
+        return Ok(vec![bind_one(address, options)?]);
     }
     // Without SO_REUSEPORT first: that fails where another process listens, and finds a free port.
     let probe = listen(address, Sharing::Alone, options).map_err(error)?;
@@ -62,6 +65,14 @@ pub(crate) fn bind(
     drop(probe);
     let shared = |_| listen(address, Sharing::BetweenWorkers, options).map_err(error);
     (0..workers).map(shared).collect()
+}
+
+/// Listens on `address`. Port 0 takes a free one.
+pub(crate) fn bind_one(
+    address: SocketAddr,
+    options: &SocketOptions,
+) -> Result<Listener, BindError> {
+    listen(address, Sharing::Alone, options).map_err(|source| BindError { address, source })
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -101,6 +112,13 @@ impl Listener {
         #[cfg(not(target_os = "linux"))]
         let _ = stream.set_nodelay(true);
         Ok((Tcp::new(stream), peer))
+    }
+
+    /// Has the system find out about connections whose other end has vanished without a word:
+    /// those to come inherit it.
+    pub(crate) fn keep_alive(&self) -> io::Result<()> {
+        let alive = TcpKeepalive::new().with_time(KEEPALIVE_TIME);
+        SockRef::from(&self.0).set_tcp_keepalive(&alive)
     }
 
     pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
@@ -144,9 +162,8 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn connections_inherit_their_listener_s_options() {
-        use socket2::SockRef;
         use std::net::TcpStream;
-        use std::time::{Duration, Instant};
+        use std::time::Instant;
         let untouched = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         let busy_poll = untouched.set_busy_poll(50).is_ok().then_some(Duration::from_micros(50));
         let options = SocketOptions { notsent_lowat_bytes: Some(12_345), busy_poll };

@@ -5,10 +5,12 @@ mod entropy;
 mod listener;
 mod options;
 mod tcp;
+mod udp;
 
 pub use entropy::{masking_key, nonce};
 pub use listener::BindError;
 pub use options::SocketOptions;
 
-pub(crate) use listener::{Listener, bind};
+pub(crate) use listener::{Listener, bind, bind_one};
 pub(crate) use tcp::{Received, Tcp, Written};
+pub(crate) use udp::Udp;

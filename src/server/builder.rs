@@ -6,10 +6,11 @@ use super::handler::Handler;
 use super::options::Options;
 use super::pinning;
 use super::shutdown::ShutdownHandle;
+use super::source::{Ingestor, Source};
 use super::stats::{Counters, StatsHandle};
-use super::worker::{Parts, Shared, Worker};
+use super::worker::{Intake, Parts, Shared, TcpIntake, UdpIntake, Worker};
 use crate::hub::{Publisher, Wake, channel};
-use crate::net::{self, BindError};
+use crate::net::{self, BindError, SocketOptions, Udp};
 use crate::proto::{Config, Role};
 use std::io;
 use std::net::SocketAddr;
@@ -17,10 +18,22 @@ use std::sync::Arc;
 use std::time::Instant;
 
 /// A server that is told how to behave before it listens.
-#[derive(Clone, Debug)]
 pub struct Builder {
     address: SocketAddr,
     options: Options,
+    sources: Vec<Opener>,
+}
+
+/// Opens a source's socket.
+type Opener = Box<dyn FnOnce() -> Result<Box<dyn Intake>, BindError>>;
+
+impl std::fmt::Debug for Builder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { address, options, sources } = self;
+        let mut debug = f.debug_struct("Builder");
+        debug.field("address", address).field("options", options);
+        debug.field("sources", &sources.len()).finish()
+    }
 }
 
 impl Builder {
@@ -28,6 +41,15 @@ impl Builder {
     #[must_use]
     pub fn options(mut self, options: Options) -> Self {
         self.options = options;
+        self
+    }
+
+    /// Adds a socket that events come from. The first worker reads it in its own loop: its
+    /// subscribers get an event in the turn in which it is read, the other workers' through
+    /// their inboxes.
+    #[must_use]
+    pub fn source(mut self, source: Source, ingestor: impl Ingestor) -> Self {
+        self.sources.push(Box::new(move || open(source, ingestor)));
         self
     }
 
@@ -54,6 +76,14 @@ impl Builder {
             wakes.push(wake);
             parts.push((part, inbox));
         }
+        let mut source_addrs = Vec::new();
+        for open in self.sources {
+            let source = open().map_err(BuildError::Source)?;
+            source_addrs.push(source.local_addr().map_err(error)?);
+            if let Some((first, _)) = parts.first_mut() {
+                first.add_source(source).map_err(error)?;
+            }
+        }
         let counters: Arc<[Arc<Counters>]> = parts.iter().map(|_| Arc::default()).collect();
         let config = Config {
             role: Role::Server,
@@ -68,13 +98,26 @@ impl Builder {
             shutdown: ShutdownHandle::new(wakes.into()),
             publisher: Publisher::new(inboxes),
         });
-        Ok(Server { local_addr, shared, counters, parts })
+        Ok(Server { local_addr, source_addrs, shared, counters, parts })
+    }
+}
+
+fn open(source: Source, ingestor: impl Ingestor) -> Result<Box<dyn Intake>, BindError> {
+    match source {
+        Source::Udp(address) => Ok(Box::new(UdpIntake::new(Udp::bind(address)?, ingestor))),
+        Source::Tcp(address) => {
+            let error = |source| BindError { address, source };
+            let listener = net::bind_one(address, &SocketOptions::default())?;
+            listener.keep_alive().map_err(error)?;
+            Ok(Box::new(TcpIntake::new(listener, ingestor)))
+        }
     }
 }
 
 /// A server that listens. [`Self::run`] serves.
 pub struct Server {
     local_addr: SocketAddr,
+    source_addrs: Vec<SocketAddr>,
     shared: Arc<Shared>,
     counters: Arc<[Arc<Counters>]>,
     parts: Vec<(Parts, crate::hub::Inbox)>,
@@ -98,13 +141,19 @@ impl Server {
     /// A server on `address`, to be told how to behave.
     #[must_use]
     pub fn builder(address: SocketAddr) -> Builder {
-        Builder { address, options: Options::default() }
+        Builder { address, options: Options::default(), sources: Vec::new() }
     }
 
     /// The address that it listens on.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
+    }
+
+    /// The addresses of its sources, in the order in which they were added.
+    #[must_use]
+    pub fn source_addrs(&self) -> &[SocketAddr] {
+        &self.source_addrs
     }
 
     /// A publisher to this server's topics, for any thread.

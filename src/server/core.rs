@@ -150,21 +150,38 @@ impl Core {
 
     /// Publishes a session's own message to the subscribers of all workers.
     pub(super) fn publish(&mut self, topic: &str, message: Message<'_>) {
-        let (listed, stamp) = (self.publisher.find(topic), Stamp::now());
-        let retains = listed.as_ref().is_some_and(|topic| topic.retain() == Retain::Last);
-        if retains || self.publisher.has_others() {
-            let topic = listed.unwrap_or_else(|| Topic::passing(topic));
-            let publication = Publication::new(&topic, message, stamp);
+        let stamp = Stamp::now();
+        match self.publisher.find(topic) {
+            Some(topic) => self.publish_to(&topic, message, stamp),
+            None if self.publisher.has_others() => {
+                self.publish_to(&Topic::passing(topic), message, stamp);
+            }
+            None => {
+                let event = Published { topic, payload: message.payload(), seq: 0, stamp };
+                self.publish_here(self.subscriptions.find(topic), &event, message.opcode());
+            }
+        }
+    }
+
+    /// Publishes a message that came in on this worker, at `stamp`, to the subscribers of all.
+    pub(super) fn publish_to(&mut self, topic: &Topic, message: Message<'_>, stamp: Stamp) {
+        if topic.retain() == Retain::Last || self.publisher.has_others() {
+            let publication = Publication::new(topic, message, stamp);
             self.deliver(&publication);
             self.publisher.publish_to_others(self.worker, &publication);
             return;
         }
-        // Nobody keeps it and nobody else gets it: no copy is needed.
+        let (payload, seq) = (message.payload(), topic.next_seq());
+        let event = Published { topic: topic.name(), payload, seq, stamp };
+        let slot = self.subscriptions.slot_of_topic(topic);
+        self.publish_here(slot, &event, message.opcode());
+    }
+
+    /// Nobody keeps the event and nobody else gets it: no copy is needed.
+    fn publish_here(&mut self, slot: Option<SlotKey>, event: &Published<'_>, opcode: OpCode) {
         self.counters.events_in.add(1);
-        if let Some(slot) = self.subscriptions.find(topic) {
-            let seq = listed.as_ref().map_or(0, Topic::next_seq);
-            let event = Published { topic, payload: message.payload(), seq, stamp };
-            self.fan_out(slot, &event, message.opcode());
+        if let Some(slot) = slot {
+            self.fan_out(slot, event, opcode);
         }
     }
 

@@ -8,8 +8,10 @@ use std::io;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum BuildError {
-    /// An address cannot be listened on.
+    /// The server's address cannot be listened on.
     Bind(BindError),
+    /// A source's address cannot.
+    Source(BindError),
     /// [`Options::pin`](super::Options::pin) has fewer cores than there are workers.
     TooFewCores {
         /// Cores given.
@@ -37,7 +39,7 @@ impl From<BindError> for BuildError {
 impl fmt::Display for BuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Bind(error) => error.fmt(f),
+            Self::Bind(error) | Self::Source(error) => error.fmt(f),
             Self::TooFewCores { cores, workers } => {
                 write!(f, "too few cores ({cores}) for {workers} workers, which need one each")
             }
@@ -54,7 +56,7 @@ impl fmt::Display for BuildError {
 impl std::error::Error for BuildError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Bind(error) => error.source(),
+            Self::Bind(error) | Self::Source(error) => error.source(),
             Self::BusyPoll(source) => Some(source),
             Self::TooFewCores { .. } | Self::NoSuchCore { .. } => None,
         }

@@ -42,6 +42,7 @@ mod pinning;
 mod rate;
 mod session;
 mod shutdown;
+mod source;
 mod stats;
 mod timer;
 mod transit;
@@ -56,6 +57,7 @@ pub use histogram::Histogram;
 pub use options::{DeflateOptions, Options, PingPayload, Waiting};
 pub use rate::Rate;
 pub use shutdown::ShutdownHandle;
+pub use source::{Ingest, Ingestor, Input, Source};
 pub use stats::{Stats, StatsHandle};
 pub use transit::Latency;
 

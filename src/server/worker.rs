@@ -7,7 +7,12 @@
 //! before the turn is over, and events for the one who had it do not reach the next.
 
 mod ending;
+mod ingest;
+mod producers;
 mod reading;
+
+pub(super) use ingest::{Intake, UdpIntake};
+pub(super) use producers::TcpIntake;
 
 use super::attempts::Attempts;
 use super::core::Core;
@@ -58,6 +63,7 @@ pub(super) struct Shared {
 pub(super) struct Parts {
     poll: Poll,
     listener: Listener,
+    sources: Vec<Box<dyn Intake>>,
 }
 
 impl Parts {
@@ -70,7 +76,14 @@ impl Parts {
                 tracing::error!(%error, "a worker cannot be woken");
             }
         });
-        Ok((Self { poll, listener }, wake))
+        Ok((Self { poll, listener, sources: Vec::new() }, wake))
+    }
+
+    /// Has this worker read a source.
+    pub(super) fn add_source(&mut self, mut source: Box<dyn Intake>) -> io::Result<()> {
+        source.register(self.poll.registry(), self.sources.len())?;
+        self.sources.push(source);
+        Ok(())
     }
 }
 
@@ -78,6 +91,7 @@ pub(super) struct Worker<H: Handler> {
     poll: Poll,
     listener: Option<Listener>,
     inbox: Inbox,
+    sources: Vec<Box<dyn Intake>>,
     handler: H,
     shared: Arc<Shared>,
     sessions: Slab<Session<H::Session>>,
@@ -96,6 +110,8 @@ pub(super) struct Worker<H: Handler> {
     drain_deadline: Option<Millis>,
     /// There may be more in the inbox.
     inbox_pending: bool,
+    /// There may be more in a source.
+    ingest_pending: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,6 +139,7 @@ impl<H: Handler> Worker<H> {
             poll: parts.poll,
             listener: Some(parts.listener),
             inbox,
+            sources: parts.sources,
             handler,
             core,
             shared,
@@ -136,6 +153,7 @@ impl<H: Handler> Worker<H> {
             accepting: Accepting::Idle,
             drain_deadline: None,
             inbox_pending: false,
+            ingest_pending: false,
         })
     }
 
@@ -150,6 +168,7 @@ impl<H: Handler> Worker<H> {
             }
             self.note_events(&events);
             self.drain_inbox();
+            self.ingest();
             self.serve_ready();
             self.accept();
             self.run_timers();
@@ -167,7 +186,8 @@ impl<H: Handler> Worker<H> {
     /// Sleeps until something happens, unless something is left to do or it is not to sleep at all.
     fn wait(&mut self, events: &mut Events) -> io::Result<()> {
         let spins = self.shared.options.waiting == Waiting::Spin;
-        let timeout = if spins || !self.ready.is_empty() || self.inbox_pending {
+        let pending = !self.ready.is_empty() || self.inbox_pending || self.ingest_pending;
+        let timeout = if spins || pending {
             Some(Duration::ZERO)
         } else {
             self.inbox.announce_sleep();
@@ -201,6 +221,7 @@ impl<H: Handler> Worker<H> {
                     self.accepting = Accepting::Ready;
                 }
                 key::LISTENER | key::WAKER => {}
+                token if key::source_of(token).is_some() => self.note_source_event(event),
                 token => {
                     let key = Key::from_token(token);
                     let Some(session) = self.session(key) else {
