@@ -26,6 +26,7 @@ const RESTRICTED: &[(&str, &[&str])] = &[
     ("mio", &["net", "server"]),
     ("socket2", &["net"]),
     ("getrandom", &["net"]),
+    ("core_affinity", &["server"]),
     ("slab", &["hub", "server"]),
     ("httparse", &["http"]),
     ("zlib_rs", &["proto"]),

@@ -1,6 +1,5 @@
 //! Sockets that events come from, read in a worker's own loop: producers over TCP and UDP, what
 //! they get wrong, and what they cannot do to others.
-#![cfg(feature = "cli")]
 
 mod support;
 
