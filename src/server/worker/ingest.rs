@@ -14,7 +14,7 @@ use std::io;
 use std::net::SocketAddr;
 
 /// Bytes read from one source in a turn.
-const SOURCE_BYTES_PER_TURN: usize = 256 << 10;
+const SOURCE_BYTES_PER_TURN: usize = 64 << 10;
 /// What a read costs of these at least, however little it brings.
 const READ_BYTES_MIN: usize = 1 << 10;
 
