@@ -5,11 +5,12 @@ mod support;
 use std::collections::BTreeSet;
 use std::time::Duration;
 use support::client::Client;
+use support::eventually;
 use support::program::Program;
 use support::server::{TestServer, options};
 use tickwire::proto::{Message, Timeouts};
 use tickwire::server::{
-    Context, Handler, Opening, Options, Published, Publisher, Retain, Topic, Upgrade, View,
+    Context, Handler, Opening, Options, Published, Publisher, Retain, Stamp, Topic, Upgrade, View,
 };
 
 /// The path says which view and topics a client wants: `/1/a,b`. Its first message tells the
@@ -233,4 +234,50 @@ fn chat_reaches_the_clients_of_all_workers() {
         }
         client.expect_alive();
     }
+}
+
+/// Ingest to written: each event is counted once on each worker that has subscribers to it, from
+/// the time that its source says it came in at; one that nobody wants is not.
+#[test]
+fn the_way_from_a_source_to_the_sockets_is_measured() {
+    const EVENTS: usize = 100;
+    let server = serve(2);
+    let mut clients: Vec<Client> =
+        (0..8).map(|_| Client::open_at(server.address, "/0/a")).collect();
+    let workers: BTreeSet<String> = clients.iter_mut().map(Client::hear).collect();
+    let [wanted, unwanted] = ["a", "b"].map(|name| server.publisher.topic(name, Retain::Nothing));
+    for number in 0..EVENTS {
+        server.publisher.publish_waiting(&unwanted, "".into());
+        server.publisher.publish_waiting(&wanted, (*number.to_string()).into());
+    }
+    for client in &mut clients {
+        assert_eq!(client.hear_all(EVENTS).len(), EVENTS);
+    }
+    let expected = (EVENTS * workers.len()) as u64;
+    eventually("all are counted", || server.latency().last.count() == expected);
+    let latency = server.latency();
+    assert_eq!(latency.first.count(), expected);
+    assert!(latency.first.quantile(0.5) <= latency.last.quantile(0.5), "{latency:?}");
+    assert!(latency.last.max() < Duration::from_secs(20) && !latency.first.max().is_zero());
+
+    let hour = Duration::from_secs(3600);
+    let at = std::time::Instant::now().checked_sub(hour).unwrap();
+    server.publisher.publish_stamped(&wanted, "old".into(), Stamp { at, ..Stamp::now() });
+    assert!(clients.iter_mut().all(|client| client.hear() == "old"));
+    let expected = expected + workers.len() as u64;
+    eventually("all are counted", || server.latency().last.count() == expected);
+    assert!((hour..2 * hour).contains(&server.latency().first.max()));
+}
+
+/// Ingest to written: a message that a handler publishes came in when the handler was told it.
+#[test]
+fn what_a_handler_publishes_is_measured_too() {
+    let server = serve(1);
+    let mut client = Client::open_at(server.address, "/0/a");
+    client.expect_text("0");
+    // So much that the connections are flushed in the middle of the turn.
+    client.say("a,nobody 300 10000");
+    assert_eq!(client.hear_all(300).len(), 300);
+    eventually("all are counted", || server.latency().last.count() == 300);
+    assert_eq!(server.latency().first.count(), 300);
 }

@@ -72,6 +72,10 @@ fn help_names_every_flag() {
         "--send-queue",
         "--deflate",
         "--deflate-threshold",
+        "--spin",
+        "--pin",
+        "--notsent-lowat",
+        "--busy-poll",
         "--log",
         "--log-format",
         "--max-message",
@@ -79,6 +83,7 @@ fn help_names_every_flag() {
         "127.0.0.1:9001",
         "TICKWIRE_LOG",
         "\nServer:\n",
+        "\nLatency:\n",
         "\nLimits:\n",
         "\nLogging:\n",
     ];
@@ -123,19 +128,23 @@ fn help_names_every_flag() {
 /// A wrong command line is answered in one line that says what is meant to stand there.
 #[test]
 fn a_wrong_command_line_is_answered_in_one_line() {
-    let cases: [(&[&str], &[&str]); 14] = [
+    let cases: [(&[&str], &[&str]); 18] = [
         (&["sevre"], &["sevre", "tickwire --help"]),
         (&["echo", "--lisen", "127.0.0.1:0"], &["--lisen", "--listen", "tickwire echo --help"]),
         (&["echo", "--listen", "here"], &["here", "--listen"]),
         (&["echo", "--workers", "0"], &["1 to 256"]),
         (&["echo", "--workers", "many"], &["1 to 256"]),
+        (&["echo", "--pin", "two"], &["such as 2 or 2,3 or 2-5"]),
+        (&["echo", "--notsent-lowat", "low"], &["64KiB", "off"]),
+        (&["echo", "--busy-poll", "1s"], &["microseconds", "off"]),
         (&["echo", "--idle-timeout", "5 apples"], &["5s or 500ms"]),
         (&["echo", "--close-timeout", "soon"], &["5s or 500ms"]),
         (&["echo", "--max-message", "0"], &["at least 1"]),
         (&["echo", "--max-message", "big"], &["64KiB"]),
         (&["echo", "--allow-origin", "example.com"], &["https://example.com"]),
         (&["echo", "--log-format", "xml"], &["text", "json"]),
-        (&["serve", "--feed", "magic"], &["simulate, stdin or replay:FILE"]),
+        (&["serve", "--feed", "magic"], &["simulate, stdin, replay:FILE, udp:ADDR or tcp:ADDR"]),
+        (&["serve", "--feed", "tcp:9002"], &["tcp:127.0.0.1:9002"]),
         (&["serve", "--message-burst", "0"], &["--message-burst"]),
         (&["chat", "--greeting"], &["--greeting"]),
     ];
@@ -172,6 +181,14 @@ fn what_cannot_be_done_is_answered_in_one_line() {
     }
     expect_one_line(&["echo", "--listen", "192.0.2.1:9001"], 1, &["192.0.2.1", "0.0.0.0:9001"]);
     expect_one_line(&["echo", "--log", "=nonsense="], 1, &["--log", "info or debug"]);
+    let too_few = ["echo", "--listen", "127.0.0.1:0", "--workers", "2", "--pin", "0"];
+    expect_one_line(&too_few, 1, &["too few cores (1) for 2 workers", "give 2 to --pin"]);
+    let nowhere = ["echo", "--listen", "127.0.0.1:0", "--pin", "4095"];
+    expect_one_line(&nowhere, 1, &["core 4095", "another with --pin"]);
+    let held = ["serve", "--feed", "udp:127.0.0.1:0", "--wait-for", "1"];
+    expect_one_line(&held, 1, &["--wait-for", "leave them out"]);
+    let taken = ["serve", "--listen", "127.0.0.1:0", "--feed", &format!("tcp:{address}")];
+    expect_one_line(&taken, 1, &[&address, "in use", "--feed"]);
     let twice = ["serve", "--listen", "127.0.0.1:0", "--symbols", "BTCUSDT,BTCUSDT"];
     expect_one_line(&twice, 1, &["BTCUSDT twice"]);
 }

@@ -27,6 +27,7 @@ const RESTRICTED: &[(&str, &[&str])] = &[
     ("socket2", &["net"]),
     ("rustix", &["net"]),
     ("getrandom", &["net"]),
+    ("core_affinity", &["server"]),
     ("slab", &["hub"]),
     ("httparse", &["http"]),
     ("zlib_rs", &["proto"]),

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::time::{Duration, SystemTime};
 use support::client::{Answer, Client, upgrade_request};
+use support::eventually;
 use support::frame::{self, FIN, PING};
 use support::program::Program;
 use support::server::{TestServer, options};
@@ -184,6 +185,75 @@ fn the_property_combined_switches_how_events_look() {
         assert_eq!(client.ask(get), format!(r#"{{"result":{value},"id":1}}"#));
         publish(&server, "btcusdt@trade", Retain::Nothing, TRADE);
         assert_eq!(client.hear(), expected);
+    }
+}
+
+/// The `seq` and `ts` of a numbered event of `btcusdt@trade` whose payload is [`TRADE`].
+fn numbers(text: &str) -> (u64, u64) {
+    let rest = text.strip_prefix(r#"{"stream":"btcusdt@trade","seq":"#).expect(text);
+    let (seq, rest) = rest.split_once(r#","ts":"#).expect(text);
+    let (ts, payload) = rest.split_once(r#","data":"#).expect(text);
+    assert_eq!(payload.strip_suffix('}'), Some(TRADE), "{text}");
+    (seq.parse().expect(text), ts.parse().expect(text))
+}
+
+/// Control messages: `sequence` adds each event's number in its stream and the time of its coming
+/// in to combined events, is off until asked for, and nothing to raw ones.
+#[test]
+fn the_property_sequence_numbers_combined_events() {
+    let server = serve();
+    let mut client = Client::open_at(server.address, "/stream?streams=btcusdt@trade/other@trade");
+    let mut raw = Client::open_at(server.address, "/ws/btcusdt@trade");
+    let get = r#"{"method":"GET_PROPERTY","params":["sequence"],"id":1}"#;
+    let set = r#"{"method":"SET_PROPERTY","params":["sequence",true],"id":2}"#;
+    assert_eq!(client.ask(get), r#"{"result":false,"id":1}"#);
+    publish(&server, "btcusdt@trade", Retain::Nothing, TRADE);
+    assert_eq!((client.hear(), raw.hear()), (wrapped(TRADE), TRADE.to_owned()));
+    for client in [&mut client, &mut raw] {
+        assert_eq!(client.ask(set), done(2));
+        assert_eq!(client.ask(get), r#"{"result":true,"id":1}"#);
+    }
+    let now = || SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos();
+    let mut last = now();
+    for expected in [2, 3] {
+        publish(&server, "other@trade", Retain::Nothing, "0");
+        assert!(client.hear().starts_with(r#"{"stream":"other@trade","seq":"#));
+        publish(&server, "btcusdt@trade", Retain::Nothing, TRADE);
+        let (seq, ts) = numbers(&client.hear());
+        assert_eq!(seq, expected, "the first came before the property was set");
+        assert!((last..=now()).contains(&u128::from(ts)), "{last} {ts} {}", now());
+        last = u128::from(ts);
+    }
+    assert_eq!(raw.hear_all(2), [TRADE, TRADE]);
+    let unset = r#"{"method":"SET_PROPERTY","params":["sequence",false],"id":3}"#;
+    assert_eq!(client.ask(unset), done(3));
+    publish(&server, "btcusdt@trade", Retain::Nothing, TRADE);
+    assert_eq!(client.hear(), wrapped(TRADE));
+}
+
+/// Control messages: numbers are the same on all workers, and a last value that is told later has
+/// its own.
+#[test]
+fn a_last_value_keeps_the_number_and_time_it_came_with() {
+    let server = serve_with(Options { workers: 2, ..options() }, MarketOptions::default());
+    let numbered = || {
+        let mut client = Client::open_at(server.address, "/stream");
+        client.ask(r#"{"method":"SET_PROPERTY","params":["sequence",true],"id":2}"#);
+        client
+    };
+    let mut witness = numbered();
+    assert_eq!(witness.ask(&subscribe("btcusdt@trade", 1)), done(1));
+    for _ in 0..5 {
+        publish(&server, "btcusdt@trade", Retain::Last, TRADE);
+    }
+    let seen = witness.hear_all(5);
+    assert_eq!(seen.iter().map(|text| numbers(text).0).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
+    // Some of these are on the other worker, which had the events from an inbox of its own.
+    eventually("both workers have had all events", || server.stats().events_in == 10);
+    for _ in 0..8 {
+        let mut late = numbered();
+        assert_eq!(late.ask(&subscribe("btcusdt@trade", 1)), done(1));
+        assert_eq!(Some(&late.hear()), seen.last());
     }
 }
 

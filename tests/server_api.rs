@@ -11,7 +11,7 @@ use support::puppet::{FLOOD_FRAMES, Puppet, puppets};
 use support::server::options;
 use support::{DEADLINE, eventually};
 use tickwire::proto::{Message, Violation};
-use tickwire::server::{Cause, Options, Retain, Server};
+use tickwire::server::{BuildError, Cause, Options, Retain, Server};
 
 /// Each session ends once, whatever ends it, and is counted under what its handler was told.
 #[test]
@@ -241,7 +241,8 @@ fn a_taken_port_is_an_error() {
     for workers in [1, 2] {
         let builder = Server::builder(stage.server.address);
         let error = builder.options(Options { workers, ..options() }).build().unwrap_err();
-        assert_eq!(error.source.kind(), std::io::ErrorKind::AddrInUse);
+        let BuildError::Bind(bind) = &error else { panic!("{error}") };
+        assert_eq!(bind.source.kind(), std::io::ErrorKind::AddrInUse);
         let text = format!("cannot listen on {}: the address is in use", stage.server.address);
         assert_eq!(error.to_string(), text);
     }

@@ -1,16 +1,21 @@
 //! Arguments that all three servers take.
 
 use super::run;
-use super::units::{OptionalDuration, bytes, duration, optional_duration};
+use super::units::{
+    Cores, OptionalBytes, OptionalDuration, bytes, cores, duration, optional_bytes,
+    optional_duration, optional_micros,
+};
 use crate::http::{OriginPattern, Origins};
 use crate::proto::{Limits, Timeouts};
-use crate::server::{DeflateOptions, Options, Server};
+use crate::server::{DeflateOptions, Options, Server, SocketOptions, Waiting};
 use clap::{Args, ValueEnum};
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 /// Headings in `--help`.
 pub(super) const SERVER: &str = "Server";
+const LATENCY: &str = "Latency";
 pub(super) const LIMITS: &str = "Limits";
 pub(super) const LOGGING: &str = "Logging";
 
@@ -29,6 +34,30 @@ pub(super) struct ServerArguments {
         value_parser = workers, help_heading = SERVER
     )]
     workers: usize,
+
+    /// Poll without end instead of sleeping: lowest latency, for a core a worker
+    #[arg(long, help_heading = LATENCY)]
+    spin: bool,
+
+    /// Keep each worker to a core of its own, in this order: 2, or 2,3, or 2-5 [default: none]
+    #[arg(long, value_name = "CORES", value_parser = cores, help_heading = LATENCY)]
+    pin: Option<Cores>,
+
+    /// Bytes that the kernel takes for a connection beyond what it has sent, so that what a slow
+    /// client is owed waits in its send queue; off: as many as the kernel likes
+    #[arg(
+        long, value_name = "BYTES", default_value = "128KiB",
+        value_parser = optional_bytes, help_heading = LATENCY
+    )]
+    notsent_lowat: OptionalBytes,
+
+    /// Have the kernel poll the network card so long for a socket with nothing to read; takes
+    /// CAP_NET_ADMIN
+    #[arg(
+        long, value_name = "MICROS", default_value = "off",
+        value_parser = optional_micros, help_heading = LATENCY
+    )]
+    busy_poll: OptionalDuration,
 
     /// Time for a client to complete its opening handshake
     #[arg(
@@ -134,6 +163,12 @@ impl ServerArguments {
         let threshold = self.deflate_threshold.unwrap_or(defaults.deflate_threshold);
         Options {
             workers: self.workers,
+            waiting: if self.spin { Waiting::Spin } else { Waiting::Sleep },
+            pin: self.pin.clone().unwrap_or_default().0,
+            sockets: SocketOptions {
+                notsent_lowat_bytes: self.notsent_lowat.0,
+                busy_poll: self.busy_poll.0,
+            },
             limits: Limits::message(max_message),
             timeouts: Timeouts {
                 ping_interval: self.ping_interval.0,
@@ -161,6 +196,14 @@ impl ServerArguments {
                  be closed; set --ping-interval to less"
             );
         }
+        let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        if self.spin && self.workers > cores {
+            tracing::warn!(
+                "--spin with {} workers on {cores} cores: they take turns, and all is slower than \
+                 without; start fewer --workers",
+                self.workers
+            );
+        }
     }
 }
 
@@ -183,7 +226,7 @@ impl RelayArguments {
     pub(super) fn start(&self) -> anyhow::Result<Server> {
         run::start_log(&self.server)?;
         let defaults = Defaults::for_messages_up_to(self.max_message);
-        run::listen(&self.server, self.server.options(self.max_message, defaults))
+        run::listen(run::builder(&self.server, self.server.options(self.max_message, defaults)))
     }
 }
 

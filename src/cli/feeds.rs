@@ -1,6 +1,7 @@
 //! From feeds to the hub: `--feed`, and the sink that publishes what a feed says.
-//! Invariant: topics are made for at most [`STREAMS_MAX`] stream names.
+//! Feeds that are sockets are in `socket_feed`. Invariant: a feed here has a thread of its own.
 
+use super::topics::StreamTopics;
 use crate::feed::{
     Factor, FeedCounters, Flow, ReaderFeed, Recording, Repeat, Replay, Simulate, Simulator, Sink,
     Speed, Switch, SymbolSpec,
@@ -9,16 +10,12 @@ use crate::feed::{
     Pace,
     replay::{ReplayEnd, Replayed},
 };
-use crate::market::StreamClass;
 use crate::proto::Message;
-use crate::server::{Delivery, Publisher, Retain, Topic};
+use crate::server::{self, Delivery, Publisher};
 use anyhow::Context as _;
-use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-
-/// Stream names that a feed may bring. Events of further names are dropped.
-const STREAMS_MAX: usize = 65_536;
 
 /// Where ticks come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +23,8 @@ pub(super) enum Source {
     Simulate,
     Stdin,
     Replay(PathBuf),
+    /// A socket that producers send to.
+    Socket(server::Source),
 }
 
 impl FromStr for Source {
@@ -36,9 +35,17 @@ impl FromStr for Source {
             None if text == "simulate" => Ok(Self::Simulate),
             None if text == "stdin" => Ok(Self::Stdin),
             Some(("replay", path)) if !path.is_empty() => Ok(Self::Replay(path.into())),
-            _ => Err("write simulate, stdin or replay:FILE".to_owned()),
+            Some(("udp", address)) => socket(address).map(server::Source::Udp).map(Self::Socket),
+            Some(("tcp", address)) => socket(address).map(server::Source::Tcp).map(Self::Socket),
+            _ => Err("write simulate, stdin, replay:FILE, udp:ADDR or tcp:ADDR".to_owned()),
         }
     }
+}
+
+fn socket(address: &str) -> Result<SocketAddr, String> {
+    address
+        .parse()
+        .map_err(|_| "write an address and a port, such as tcp:127.0.0.1:9002".to_owned())
 }
 
 /// How a simulated market is to be.
@@ -71,8 +78,8 @@ impl Feed {
 
     /// Runs the feed on a thread of its own, until it ends or the switch is turned off.
     pub(super) fn start(self, publisher: Publisher, switch: Switch) -> anyhow::Result<()> {
-        let mut sink =
-            HubSink { publisher, switch: switch.clone(), topics: HashMap::new(), full: false };
+        let topics = StreamTopics::default();
+        let mut sink = HubSink { publisher, switch: switch.clone(), topics };
         let run = move || self.run(&mut sink, &switch);
         let spawned = std::thread::Builder::new().name("feed".to_owned()).spawn(run);
         spawned.map(drop).context("cannot start a thread for the feed")
@@ -123,25 +130,7 @@ fn log_replayed(recording: &str, replayed: &Replayed) {
 struct HubSink {
     publisher: Publisher,
     switch: Switch,
-    topics: HashMap<Box<str>, Topic>,
-    /// Whether a stream found no room, which is said once.
-    full: bool,
-}
-
-impl HubSink {
-    /// Makes a topic of a stream's name, if there is room for one more.
-    fn add_topic(&mut self, stream: &str) {
-        if self.topics.len() < STREAMS_MAX {
-            let retain = match StreamClass::of(stream) {
-                StreamClass::State => Retain::Last,
-                StreamClass::Diff | StreamClass::Event => Retain::Nothing,
-            };
-            let topic = self.publisher.topic(stream, retain);
-            self.topics.insert(stream.into(), topic);
-        } else if !std::mem::replace(&mut self.full, true) {
-            tracing::warn!("more than {STREAMS_MAX} streams: events of new ones are dropped");
-        }
-    }
+    topics: StreamTopics,
 }
 
 impl Sink for HubSink {
@@ -150,15 +139,13 @@ impl Sink for HubSink {
         let Ok(text) = std::str::from_utf8(payload) else {
             return Flow::Continue;
         };
-        if !self.topics.contains_key(stream) {
-            self.add_topic(stream);
-        }
-        let Some(topic) = self.topics.get(stream) else {
+        let Self { publisher, topics, .. } = self;
+        let Some(topic) = topics.of(stream, |name, retain| publisher.topic(name, retain)) else {
             return Flow::Continue;
         };
         let delivery = match pace {
-            Pace::Live => self.publisher.publish(topic, Message::Text(text)),
-            Pace::Lossless => self.publisher.publish_waiting(topic, Message::Text(text)),
+            Pace::Live => publisher.publish(topic, Message::Text(text)),
+            Pace::Lossless => publisher.publish_waiting(topic, Message::Text(text)),
         };
         if delivery == Delivery::Stopped || self.switch.is_stopped() {
             return Flow::Stop;

@@ -8,6 +8,8 @@ mod echo;
 mod feeds;
 mod run;
 mod serve;
+mod socket_feed;
+mod topics;
 mod units;
 
 use clap::error::ErrorKind;

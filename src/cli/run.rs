@@ -1,11 +1,15 @@
 //! Starting and stopping: logs, signals, the listening socket, the last line.
 
 use super::args::{LogFormat, ServerArguments};
-use crate::server::{BindError, Handler, Options, Server, ShutdownHandle, Stats};
+use crate::server::{
+    BindError, BuildError, Builder, Handler, Histogram, Options, Server, ShutdownHandle,
+    StatsHandle,
+};
 use anyhow::{Context as _, anyhow};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::io::{self, Write as _};
+use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 
 /// Starts to log.
@@ -25,13 +29,32 @@ pub(super) fn start_log(arguments: &ServerArguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Listens.
-pub(super) fn listen(arguments: &ServerArguments, options: Options) -> anyhow::Result<Server> {
-    let built = Server::builder(arguments.listen).options(options).build();
-    built.map_err(|error| anyhow!("{error}; {}", advice(&error)))
+/// A server with these options, to be listened with.
+pub(super) fn builder(arguments: &ServerArguments, options: Options) -> Builder {
+    Server::builder(arguments.listen).options(options)
 }
 
-fn advice(error: &BindError) -> String {
+/// Listens.
+pub(super) fn listen(builder: Builder) -> anyhow::Result<Server> {
+    builder.build().map_err(|error| anyhow!("{error}; {}", advice(&error)))
+}
+
+fn advice(error: &BuildError) -> String {
+    match error {
+        BuildError::Bind(error) => advice_on_address(error),
+        BuildError::Source(_) => "choose another address or port with --feed".to_owned(),
+        BuildError::TooFewCores { workers, .. } => {
+            format!("give {workers} to --pin, or start fewer --workers")
+        }
+        BuildError::BusyPoll(source) if source.kind() == io::ErrorKind::PermissionDenied => {
+            "leave out --busy-poll, or give the program CAP_NET_ADMIN".to_owned()
+        }
+        BuildError::BusyPoll(_) => "leave out --busy-poll".to_owned(),
+        _ => "choose another with --pin".to_owned(),
+    }
+}
+
+fn advice_on_address(error: &BindError) -> String {
     let port = error.address.port();
     match error.source.kind() {
         io::ErrorKind::AddrInUse => {
@@ -62,7 +85,7 @@ pub(super) fn serve<H: Handler>(
     stop_on_signals(server.shutdown_handle(), on_stop)?;
     let (stats, publisher) = (server.stats(), server.publisher());
     server.run(make).context("the event loop failed")?;
-    log_stats(&stats.read(), publisher.stats().dropped_inbox_full);
+    log_stats(&stats, publisher.stats().dropped_inbox_full);
     Ok(())
 }
 
@@ -85,7 +108,8 @@ fn stop_on_signals(
     spawned.map(drop).context("cannot start a thread")
 }
 
-fn log_stats(stats: &Stats, dropped_inbox_full: u64) {
+fn log_stats(stats: &StatsHandle, dropped_inbox_full: u64) {
+    let (stats, latency) = (stats.read(), stats.latency());
     let ended: Vec<String> =
         stats.ended_by_cause().map(|(cause, count)| format!("{cause}={count}")).collect();
     tracing::info!(
@@ -96,9 +120,24 @@ fn log_stats(stats: &Stats, dropped_inbox_full: u64) {
         deliveries = stats.deliveries,
         dropped_inbox_full,
         dropped_slow_bytes = stats.dropped_slow_bytes,
+        ingest_to_first = quantiles(&latency.first),
+        ingest_to_last = quantiles(&latency.last),
         ended = (!ended.is_empty()).then(|| ended.join(" ")),
         "stopped"
     );
+}
+
+/// What a histogram comes to, if it has counted anything.
+fn quantiles(histogram: &Histogram) -> Option<String> {
+    let told = |share| round(histogram.quantile(share));
+    let max = round(histogram.max());
+    let text = || format!("p50={:?} p99={:?} max={max:?}", told(0.5), told(0.99));
+    (histogram.count() > 0).then(text)
+}
+
+/// To what is worth reading: tenths of a microsecond.
+fn round(length: Duration) -> Duration {
+    length - Duration::from_nanos(u64::from(length.subsec_nanos() % 100))
 }
 
 /// The name of the program in a message that is printed at the start.

@@ -3,10 +3,11 @@
 use super::args::{Defaults, LIMITS, ServerArguments};
 use super::feeds::{Feed, Simulation, Source};
 use super::run;
+use super::socket_feed::SocketFeed;
 use super::units::{OptionalDuration, bytes, duration, optional_duration};
 use crate::feed::{Factor, Flow, Repeat, Speed, Switch, SymbolError, SymbolSpec};
 use crate::market::{MarketHandler, MarketOptions};
-use crate::server::{AttemptLimit, Options, PingPayload, Rate, Server};
+use crate::server::{self, AttemptLimit, Builder, Options, PingPayload, Rate, Server};
 use anyhow::ensure;
 use clap::Args;
 use std::num::NonZeroU32;
@@ -28,11 +29,14 @@ const REPLAY: &str = "Feed: replay";
 
 #[derive(Debug, Args)]
 pub(super) struct ServeArguments {
-    /// Where ticks come from: simulate, stdin (NDJSON), or replay:FILE (a recording, plain or .gz)
+    /// Where ticks come from: simulate, stdin (NDJSON), replay:FILE (a recording, plain or .gz),
+    /// tcp:ADDR (producers connect and send NDJSON) or udp:ADDR (datagrams of it; a multicast
+    /// group's address joins the group)
     #[arg(long, value_name = "SOURCE", default_value = "simulate", help_heading = FEED)]
     feed: Source,
 
-    /// Hold the feed until this many clients have subscribed [default: replay 1, else 0]
+    /// Hold the feed until this many clients have subscribed; not of udp and tcp
+    /// [default: replay 1, else 0]
     #[arg(long, value_name = "N", help_heading = FEED)]
     wait_for: Option<u32>,
 
@@ -112,11 +116,20 @@ fn symbol(name: &str) -> Result<SymbolSpec, SymbolError> {
 impl ServeArguments {
     pub(super) fn run(&self) -> anyhow::Result<()> {
         run::start_log(&self.server)?;
-        let feed = self.feed()?;
-        let server = run::listen(&self.server, self.options())?;
-        let (wait_for, delay) = match self.feed {
-            Source::Replay(_) => (1, Duration::from_secs(1)),
-            Source::Simulate | Source::Stdin => (0, Duration::ZERO),
+        let builder = run::builder(&self.server, self.options());
+        let feed = match &self.feed {
+            Source::Simulate => Feed::simulate(&self.simulation()?),
+            Source::Stdin => Feed::Stdin,
+            Source::Replay(path) => {
+                let repeat = if self.repeat { Repeat::Forever } else { Repeat::Once };
+                Feed::replay(path, self.speed, repeat)?
+            }
+            Source::Socket(source) => return self.run_on_socket(*source, builder),
+        };
+        let server = run::listen(builder)?;
+        let (wait_for, delay) = match feed {
+            Feed::Replay(..) => (1, Duration::from_secs(1)),
+            Feed::Simulate(_) | Feed::Stdin => (0, Duration::ZERO),
         };
         let wait_for = self.wait_for.unwrap_or(wait_for);
         let delay = self.start_delay.unwrap_or(delay);
@@ -124,23 +137,44 @@ impl ServeArguments {
         let on_first_subscription = start_after(wait_for, delay, switch.clone());
         self.announce(&server, wait_for, &feed);
         feed.start(server.publisher(), switch.clone())?;
-        let market = MarketOptions {
-            streams_max: self.max_streams,
-            page: Some(PAGE),
-            on_first_subscription: Some(on_first_subscription),
-        };
+        let market = self.market(Some(on_first_subscription));
         run::serve(server, |_| MarketHandler::new(market.clone()), move || switch.stop())
     }
 
-    fn feed(&self) -> anyhow::Result<Feed> {
-        match &self.feed {
-            Source::Simulate => Ok(Feed::simulate(&self.simulation()?)),
-            Source::Stdin => Ok(Feed::Stdin),
-            Source::Replay(path) => {
-                let repeat = if self.repeat { Repeat::Forever } else { Repeat::Once };
-                Feed::replay(path, self.speed, repeat)
-            }
+    /// Serves what producers send to a socket, which a worker reads: there is no thread to start
+    /// and none to hold.
+    fn run_on_socket(&self, source: server::Source, builder: Builder) -> anyhow::Result<()> {
+        ensure!(
+            self.wait_for.is_none() && self.start_delay.is_none(),
+            "--wait-for and --start-delay cannot hold producers, who send when they like; leave \
+             them out, or have the producers wait"
+        );
+        let feed = SocketFeed::default();
+        let counters = feed.counters();
+        let server = run::listen(builder.source(source, feed))?;
+        let (protocol, asked) = match source {
+            server::Source::Udp(address) => ("udp", address),
+            server::Source::Tcp(address) => ("tcp", address),
+        };
+        let address = server.source_addrs().first().copied().unwrap_or(asked);
+        if !address.ip().is_loopback() {
+            tracing::warn!(
+                "anybody who reaches {protocol} {address} can publish: keep it on a network of \
+                 producers, or on 127.0.0.1"
+            );
         }
+        let mut text = run::title(&format!("what comes to {protocol} {address}"), &server);
+        text.push_str(&format!("  open   http://{}/ in a browser\n", server.local_addr()));
+        run::announce(&text);
+        let market = self.market(None);
+        run::serve(server, |_| MarketHandler::new(market.clone()), || ())?;
+        let (events, malformed_lines) = (counters.events(), counters.malformed_lines());
+        tracing::info!(events, malformed_lines, "the feed has ended");
+        Ok(())
+    }
+
+    fn market(&self, on_first_subscription: Option<Arc<dyn Fn() + Send + Sync>>) -> MarketOptions {
+        MarketOptions { streams_max: self.max_streams, page: Some(PAGE), on_first_subscription }
     }
 
     fn simulation(&self) -> anyhow::Result<Simulation> {
@@ -171,10 +205,10 @@ impl ServeArguments {
 
     fn announce(&self, server: &Server, wait_for: u32, feed: &Feed) {
         let address = server.local_addr();
-        let what = match &self.feed {
-            Source::Simulate => "a simulated market".to_owned(),
-            Source::Stdin => "what comes on standard input".to_owned(),
-            Source::Replay(path) => format!("a replay of {}", path.display()),
+        let what = match feed {
+            Feed::Simulate(_) => "a simulated market".to_owned(),
+            Feed::Stdin => "what comes on standard input".to_owned(),
+            Feed::Replay(recording, ..) => format!("a replay of {}", recording.path().display()),
         };
         let mut text = run::title(&what, server);
         if wait_for > 0 {

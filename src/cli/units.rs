@@ -1,4 +1,4 @@
-//! Values with units on the command line: durations and byte counts.
+//! Values on the command line that are more than a number: durations, byte counts, cores.
 
 use std::time::Duration;
 
@@ -37,6 +37,56 @@ pub(super) fn bytes(text: &str) -> Result<u64, String> {
     }
 }
 
+/// A number of bytes that can be turned off.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OptionalBytes(pub(super) Option<u32>);
+
+/// A number of bytes below 2 GiB, or `off`.
+pub(super) fn optional_bytes(text: &str) -> Result<OptionalBytes, String> {
+    if text == OFF {
+        return Ok(OptionalBytes(None));
+    }
+    let bytes = bytes(text).map_err(|error| format!("{error}, or off"))?;
+    // The kernel takes a signed number of 32 bits.
+    let bytes = i32::try_from(bytes).ok().and_then(|bytes| u32::try_from(bytes).ok());
+    bytes.map(|bytes| OptionalBytes(Some(bytes))).ok_or_else(|| "must be less than 2GiB".to_owned())
+}
+
+/// A number of microseconds, or `off`.
+pub(super) fn optional_micros(text: &str) -> Result<OptionalDuration, String> {
+    const MICROS_MAX: u64 = 1_000_000;
+    if text == OFF {
+        return Ok(OptionalDuration(None));
+    }
+    match text.parse() {
+        Ok(micros @ 1..=MICROS_MAX) => Ok(OptionalDuration(Some(Duration::from_micros(micros)))),
+        _ => Err(format!("write a number of microseconds from 1 to {MICROS_MAX}, or off")),
+    }
+}
+
+/// Cores by their numbers, each once.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Cores(pub(super) Vec<usize>);
+
+/// Cores such as `2`, `2,3`, `2-5`, `0,4-6`.
+pub(super) fn cores(text: &str) -> Result<Cores, String> {
+    const CORES_MAX: usize = 4096;
+    let wrong = || "write the numbers of cores, such as 2 or 2,3 or 2-5".to_owned();
+    let core =
+        |text: &str| text.trim().parse().ok().filter(|core| *core < CORES_MAX).ok_or_else(wrong);
+    let mut cores = Vec::new();
+    for part in text.split(',') {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        for core in core(first)?..=core(last)? {
+            if cores.contains(&core) {
+                return Err(format!("core {core} is given twice"));
+            }
+            cores.push(core);
+        }
+    }
+    if cores.is_empty() { Err(wrong()) } else { Ok(Cores(cores)) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,6 +110,32 @@ mod tests {
         assert_eq!(bytes("16 MiB"), Ok(16 << 20));
         for wrong in ["0", "-1", "much", ""] {
             assert!(bytes(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(optional_bytes("128KiB").map(|bytes| bytes.0), Ok(Some(131_072)));
+        assert_eq!(optional_bytes("off").map(|bytes| bytes.0), Ok(None));
+        assert!(optional_bytes("2GiB").is_err() && optional_bytes("0").is_err());
+    }
+
+    #[test]
+    fn microseconds_are_bare_numbers() {
+        let micros = |text| optional_micros(text).map(|time| time.0);
+        assert_eq!(micros("50"), Ok(Some(Duration::from_micros(50))));
+        assert_eq!(micros("off"), Ok(None));
+        assert!(micros("0").is_err() && micros("50us").is_err() && micros("1000001").is_err());
+    }
+
+    #[test]
+    fn cores_are_numbers_and_ranges_in_their_order() {
+        for (text, expected) in [
+            ("2", vec![2]),
+            ("3,2", vec![3, 2]),
+            ("2-5", vec![2, 3, 4, 5]),
+            ("7, 0-1", vec![7, 0, 1]),
+        ] {
+            assert_eq!(cores(text).map(|cores| cores.0), Ok(expected), "{text}");
+        }
+        for wrong in ["", "a", "1,", "3-2", "1-", "-1", "1,1", "0-9999999999", "9999"] {
+            assert!(cores(wrong).is_err(), "{wrong}");
         }
     }
 }

@@ -1,13 +1,14 @@
 //! Where events come from: a recording, lines on standard input, or a simulated market.
 //!
-//! A feed runs on a thread of its own and hands each event, a stream's name and a JSON payload,
-//! to a [`Sink`]. It knows nothing of sockets, subscribers or what becomes of an event. A
+//! A feed runs on a thread of its own (but for a [`PushedFeed`], which runs where its bytes are read)
+//! and hands each event, a stream's name and a JSON payload, to a [`Sink`]. It knows nothing of sockets, subscribers or what becomes of an event. A
 //! [`Switch`] holds, starts and stops feeds from outside; [`FeedCounters`] tell how they fare.
 //!
 //! Invariant: a feed publishes its events in order, and returns soon after its switch is turned
 //! off or its sink says [`Flow::Stop`], unless it is blocked in a read that only its peer can end.
 
 pub mod ndjson;
+pub mod pushed;
 pub mod reader;
 pub mod replay;
 pub mod simulate;
@@ -16,6 +17,7 @@ pub mod switch;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+pub use pushed::PushedFeed;
 pub use reader::ReaderFeed;
 pub use replay::{Recording, RecordingError, Repeat, Replay, Replayed};
 pub use simulate::{Simulate, Simulator, SymbolError, SymbolSpec};

@@ -217,7 +217,7 @@ pub struct EventReader<'a, R> {
     lines: LineReader<R>,
     source: &'a str,
     counters: &'a FeedCounters,
-    malformed: u64,
+    triage: Triage,
 }
 
 impl<'a, R: BufRead> EventReader<'a, R> {
@@ -228,12 +228,13 @@ impl<'a, R: BufRead> EventReader<'a, R> {
         source: &'a str,
         counters: &'a FeedCounters,
     ) -> Self {
-        Self { lines: LineReader::new(reader, line_bytes_max), source, counters, malformed: 0 }
+        let (lines, triage) = (LineReader::new(reader, line_bytes_max), Triage::default());
+        Self { lines, source, counters, triage }
     }
 
     /// How many lines were malformed so far.
     pub fn malformed(&self) -> u64 {
-        self.malformed
+        self.triage.malformed
     }
 
     /// Calls `on_event` for every event, in order, until the end, a stop or an error.
@@ -249,31 +250,62 @@ impl<'a, R: BufRead> EventReader<'a, R> {
             let Some(line) = self.lines.next_line()? else {
                 return Ok(Flow::Continue);
             };
-            match line.and_then(parse_line) {
-                Ok(Line::Blank) => {}
-                Ok(Line::Snapshot) => self.counters.count_snapshot_line(),
-                Ok(Line::Event(event)) => {
-                    if on_event(event) == Flow::Stop {
-                        return Ok(Flow::Stop);
-                    }
-                }
-                Err(error) => self.skip(error),
+            if let Some(event) = self.triage.event(line, self.source, self.counters)
+                && on_event(event) == Flow::Stop
+            {
+                return Ok(Flow::Stop);
             }
         }
         Ok(Flow::Stop)
     }
+}
 
-    fn skip(&mut self, error: LineError) {
-        self.counters.count_malformed_line();
-        self.malformed += 1;
-        if is_logged(self.malformed) {
-            tracing::warn!(
-                source = self.source,
-                line = self.lines.line_number(),
-                malformed = self.malformed,
-                "line skipped: {error}"
-            );
+/// Sorts a source's lines: events are the caller's, all others are counted, and the malformed ones
+/// are reported.
+#[derive(Debug, Default)]
+pub(super) struct Triage {
+    lines: u64,
+    events: u64,
+    malformed: u64,
+}
+
+impl Triage {
+    /// The event in the next line, if it holds one.
+    pub(super) fn event<'l>(
+        &mut self,
+        line: Result<&'l [u8], LineError>,
+        source: &str,
+        counters: &FeedCounters,
+    ) -> Option<Event<'l>> {
+        self.lines += 1;
+        match line.and_then(parse_line) {
+            Ok(Line::Blank) => None,
+            Ok(Line::Snapshot) => {
+                counters.count_snapshot_line();
+                None
+            }
+            Ok(Line::Event(event)) => {
+                self.events += 1;
+                Some(event)
+            }
+            Err(error) => {
+                counters.count_malformed_line();
+                self.malformed += 1;
+                if is_logged(self.malformed) {
+                    let (line, malformed) = (self.lines, self.malformed);
+                    tracing::warn!(source, line, malformed, "line skipped: {error}");
+                }
+                None
+            }
         }
+    }
+
+    pub(super) fn events(&self) -> u64 {
+        self.events
+    }
+
+    pub(super) fn malformed(&self) -> u64 {
+        self.malformed
     }
 }
 

@@ -108,13 +108,15 @@ impl Inbox {
 
 #[cfg(test)]
 mod tests {
+    use super::super::stamp::Stamp;
     use super::super::topic::{Retain, Topics};
     use super::*;
     use crate::proto::Message;
     use std::sync::atomic::AtomicUsize;
 
     fn publication() -> Publication {
-        Publication::new(&Topics::default().intern("t", Retain::Nothing), Message::Text("x"))
+        let topic = Topics::default().intern("t", Retain::Nothing);
+        Publication::new(&topic, Message::Text("x"), Stamp::now())
     }
 
     fn counted() -> (Arc<AtomicUsize>, Wake) {

@@ -7,10 +7,12 @@
 
 mod inbox;
 mod publisher;
+mod stamp;
 mod subscriptions;
 mod topic;
 
 pub use publisher::{Delivery, Publisher, PublisherStats};
+pub use stamp::Stamp;
 pub use topic::{Publication, Retain, Topic};
 
 pub(crate) use inbox::{Inbox, Received, Wake, channel};

@@ -2,6 +2,7 @@
 //! Invariant: [`Publisher::publish`] never waits; what it could not deliver is counted.
 
 use super::inbox::{Sender, Sent};
+use super::stamp::Stamp;
 use super::topic::{Publication, Retain, Topic, Topics};
 use crate::proto::Message;
 use std::sync::Arc;
@@ -66,16 +67,22 @@ impl Publisher {
         self.shared.topics.intern(name, retain)
     }
 
-    /// Publishes a message, without waiting: a worker whose inbox is full misses it, which is
-    /// counted.
+    /// Publishes a message that came in now, without waiting: a worker whose inbox is full misses
+    /// it, which is counted. It is the topic's next by number; where several threads publish to one
+    /// topic at once, theirs may arrive in another order than they are numbered in.
     pub fn publish(&self, topic: &Topic, message: Message<'_>) -> Delivery {
-        self.send_to_all(&Publication::new(topic, message), None, Sender::try_send)
+        self.publish_stamped(topic, message, Stamp::now())
+    }
+
+    /// Does the same for a message that came in at `stamp`: for sources that know better.
+    pub fn publish_stamped(&self, topic: &Topic, message: Message<'_>, stamp: Stamp) -> Delivery {
+        self.send_to_all(&Publication::new(topic, message, stamp), None, Sender::try_send)
     }
 
     /// Publishes a message, and waits for room in the workers' inboxes: for sources that can be
     /// slowed down without loss, such as a recording. Not from a handler: it would wait for itself.
     pub fn publish_waiting(&self, topic: &Topic, message: Message<'_>) -> Delivery {
-        self.send_to_all(&Publication::new(topic, message), None, Sender::send)
+        self.send_to_all(&Publication::new(topic, message, Stamp::now()), None, Sender::send)
     }
 
     /// The topic with this name, if somebody asked for it.
@@ -149,7 +156,13 @@ mod tests {
         let stats = PublisherStats { published: 3, dropped_inbox_full: 3 };
         assert_eq!(publisher.stats(), stats);
         let Received::Publication(first) = second_inbox.try_receive() else { panic!("empty") };
-        assert_eq!(&*first.payload, b"1");
+        assert_eq!((&*first.payload, first.seq), (&b"1"[..], 1));
+        // What was lost shows in the numbers of what was not.
+        assert_eq!(publisher.publish(&topic, "4".into()), Delivery::Dropped(1));
+        for seq in [2, 4] {
+            let Received::Publication(next) = second_inbox.try_receive() else { panic!("empty") };
+            assert_eq!(next.seq, seq);
+        }
         drop((first_inbox, second_inbox));
         assert_eq!(publisher.publish(&topic, "4".into()), Delivery::Stopped);
     }

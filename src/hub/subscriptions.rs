@@ -115,10 +115,7 @@ impl Subscriptions {
     /// Takes note of a publication; yields the slot whose members are to get it, if there can be
     /// any.
     pub(crate) fn note(&mut self, publication: &Publication) -> Option<SlotKey> {
-        let Some(number) = publication.topic.number() else {
-            return self.find(publication.topic.name());
-        };
-        let key = self.slot_of_topic(&publication.topic, number);
+        let key = self.slot_of_topic(&publication.topic)?;
         if publication.topic.retain() == Retain::Last
             && let Some(slot) = self.slots.get_mut(key.0)
         {
@@ -127,9 +124,11 @@ impl Subscriptions {
         Some(key)
     }
 
-    fn slot_of_topic(&mut self, topic: &Topic, number: usize) -> SlotKey {
+    /// The slot of a topic that is published to, if there can be anybody who is to get it.
+    pub(crate) fn slot_of_topic(&mut self, topic: &Topic) -> Option<SlotKey> {
+        let Some(number) = topic.number() else { return self.find(topic.name()) };
         if let Some(Some(key)) = self.by_number.get(number) {
-            return *key;
+            return Some(*key);
         }
         let key = self.slot_of(topic.name());
         if let Some(slot) = self.slots.get_mut(key.0) {
@@ -141,7 +140,7 @@ impl Subscriptions {
         if let Some(place) = self.by_number.get_mut(number) {
             *place = Some(key);
         }
-        key
+        Some(key)
     }
 
     fn slot_of(&mut self, name: &str) -> SlotKey {
@@ -190,6 +189,7 @@ impl Subscriptions {
 
 #[cfg(test)]
 mod tests {
+    use super::super::stamp::Stamp;
     use super::super::topic::Topics;
     use super::*;
     use crate::proto::Message;
@@ -201,7 +201,8 @@ mod tests {
     }
 
     fn publication(topics: &Topics, name: &str, text: &str) -> Publication {
-        Publication::new(&topics.intern(name, Retain::Last), Message::Text(text))
+        let topic = topics.intern(name, Retain::Last);
+        Publication::new(&topic, Message::Text(text), Stamp::now())
     }
 
     /// A name subscribed to before anything feeds it gets what is published later.
@@ -233,7 +234,7 @@ mod tests {
     #[test]
     fn passing_topics_leave_no_trace() {
         let mut table = Subscriptions::default();
-        let passing = Publication::new(&Topic::passing("x"), Message::Text("1"));
+        let passing = Publication::new(&Topic::passing("x"), Message::Text("1"), Stamp::now());
         assert!(table.note(&passing).is_none());
         table.subscribe(1, "x");
         let key = table.note(&passing).unwrap();

@@ -1,8 +1,11 @@
 //! Topics and what is published to them.
-//! Invariant: one name, one topic, one number, for as long as the server lives.
+//! Invariant: one name, one topic, one number, for as long as the server lives; and its
+//! publications are numbered from 1 without a gap.
 
+use super::stamp::Stamp;
 use crate::proto::{Message, OpCode};
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What a topic keeps for those who subscribe later.
@@ -25,6 +28,8 @@ struct Inner {
     number: Option<usize>,
     name: Box<str>,
     retain: Retain,
+    /// Publications so far.
+    published: AtomicU64,
 }
 
 impl Topic {
@@ -45,9 +50,22 @@ impl Topic {
         self.0.number
     }
 
+    /// The number of the topic's next publication, which is taken by that.
+    pub(crate) fn next_seq(&self) -> u64 {
+        if self.0.number.is_none() {
+            return 0;
+        }
+        self.0.published.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
     /// A topic that is not put on the list, for names that nobody asked a [`Topic`] for.
     pub(crate) fn passing(name: &str) -> Self {
-        Self(Arc::new(Inner { number: None, name: name.into(), retain: Retain::Nothing }))
+        Self::new(None, name, Retain::Nothing)
+    }
+
+    fn new(number: Option<usize>, name: &str, retain: Retain) -> Self {
+        let published = AtomicU64::new(0);
+        Self(Arc::new(Inner { number, name: name.into(), retain, published }))
     }
 }
 
@@ -60,14 +78,22 @@ pub struct Publication {
     pub opcode: OpCode,
     /// The message's payload.
     pub payload: Arc<[u8]>,
+    /// Which of the topic's publications it is, from 1; a gap is a loss. 0 on a topic that no
+    /// [`Publisher::topic`](super::Publisher::topic) has made, where nobody counts.
+    pub seq: u64,
+    /// When it came in.
+    pub stamp: Stamp,
 }
 
 impl Publication {
-    pub(crate) fn new(topic: &Topic, message: Message<'_>) -> Self {
+    /// A message that came in at `stamp`; it takes the topic's next number.
+    pub(crate) fn new(topic: &Topic, message: Message<'_>, stamp: Stamp) -> Self {
         Self {
             topic: topic.clone(),
             opcode: message.opcode(),
             payload: Arc::from(message.payload()),
+            seq: topic.next_seq(),
+            stamp,
         }
     }
 }
@@ -89,7 +115,7 @@ impl Topics {
             return topic.clone();
         }
         let number = Some(topics.len());
-        let topic = Topic(Arc::new(Inner { number, name: name.into(), retain }));
+        let topic = Topic::new(number, name, retain);
         topics.insert(name.into(), topic.clone());
         topic
     }
@@ -108,5 +134,15 @@ mod tests {
         assert_eq!((a.number(), b.number(), again.number()), (Some(0), Some(1), Some(0)));
         assert!(topics.find("b").is_some() && topics.find("c").is_none());
         assert_eq!((again.name(), again.retain()), ("a", Retain::Last));
+    }
+
+    #[test]
+    fn each_topic_numbers_its_own_publications_from_1() {
+        let topics = Topics::default();
+        let [a, b] = ["a", "b"].map(|name| topics.intern(name, Retain::Nothing));
+        let again = topics.intern("a", Retain::Nothing);
+        assert_eq!([a.next_seq(), b.next_seq(), again.next_seq(), a.next_seq()], [1, 1, 2, 3]);
+        let passing = Topic::passing("c");
+        assert_eq!([passing.next_seq(), passing.next_seq()], [0, 0]);
     }
 }

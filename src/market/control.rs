@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::envelope::Framing;
+use super::envelope::{Framing, Sequence};
 use super::id::Id;
 use super::reply::{ErrorReply, Fault};
 use super::stream::StreamName;
@@ -34,10 +34,22 @@ pub enum Command<'a> {
     Unsubscribe(Vec<StreamName<'a>>),
     /// `LIST_SUBSCRIPTIONS`.
     ListSubscriptions,
-    /// `GET_PROPERTY` of `combined`, the only property there is.
-    GetCombined,
+    /// `GET_PROPERTY`.
+    Get(Property),
     /// `SET_PROPERTY` of `combined`.
     SetCombined(Framing),
+    /// `SET_PROPERTY` of `sequence`.
+    SetSequence(Sequence),
+}
+
+/// What `GET_PROPERTY` can ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Property {
+    /// `combined`: whether events carry their stream's name.
+    Combined,
+    /// `sequence`: whether combined events carry their number and the time of their coming in. The
+    /// exchange has no such property.
+    Sequence,
 }
 
 /// Reads one text message.
@@ -117,15 +129,20 @@ impl<'a> Fields<'a> {
             }
             "GET_PROPERTY" => {
                 let params = self.no_more_than(1)?;
-                known_property(params.first())?;
-                Ok(Command::GetCombined)
+                property(params.first()).map(Command::Get)
             }
             "SET_PROPERTY" => {
                 let params = self.no_more_than(2)?;
-                known_property(params.first())?;
-                match params.get(1).map(|value| value.get()) {
-                    Some("true") => Ok(Command::SetCombined(Framing::Combined)),
-                    Some("false") => Ok(Command::SetCombined(Framing::Raw)),
+                let property = property(params.first())?;
+                match (property, params.get(1).map(|value| value.get())) {
+                    (Property::Combined, Some("true")) => {
+                        Ok(Command::SetCombined(Framing::Combined))
+                    }
+                    (Property::Combined, Some("false")) => Ok(Command::SetCombined(Framing::Raw)),
+                    (Property::Sequence, Some("true")) => Ok(Command::SetSequence(Sequence::Shown)),
+                    (Property::Sequence, Some("false")) => {
+                        Ok(Command::SetSequence(Sequence::Hidden))
+                    }
                     _ => Err(Fault::NotBoolean),
                 }
             }
@@ -152,9 +169,13 @@ impl<'a> Fields<'a> {
     }
 }
 
-fn known_property<'a>(name: Option<&&'a RawValue>) -> Result<(), Fault<'a>> {
-    let name = name.and_then(|name| text(name)).ok_or(Fault::PropertyNotString)?;
-    if name.0 == "combined" { Ok(()) } else { Err(Fault::UnknownProperty) }
+fn property<'a>(name: Option<&&'a RawValue>) -> Result<Property, Fault<'a>> {
+    let Text(name) = name.and_then(|name| text(name)).ok_or(Fault::PropertyNotString)?;
+    match &*name {
+        "combined" => Ok(Property::Combined),
+        "sequence" => Ok(Property::Sequence),
+        _ => Err(Fault::UnknownProperty),
+    }
 }
 
 fn text(raw: &RawValue) -> Option<Text<'_>> {
@@ -197,7 +218,22 @@ mod tests {
             (r#"{"method":"LIST_SUBSCRIPTIONS","id":1}"#, Command::ListSubscriptions),
             (r#"{"method":"LIST_SUBSCRIPTIONS","params":[],"id":1}"#, Command::ListSubscriptions),
             (r#"{"method":"LIST_SUBSCRIPTIONS","params":null,"id":1}"#, Command::ListSubscriptions),
-            (r#"{"method":"GET_PROPERTY","params":["combined"],"id":1}"#, Command::GetCombined),
+            (
+                r#"{"method":"GET_PROPERTY","params":["combined"],"id":1}"#,
+                Command::Get(Property::Combined),
+            ),
+            (
+                r#"{"method":"GET_PROPERTY","params":["sequence"],"id":1}"#,
+                Command::Get(Property::Sequence),
+            ),
+            (
+                r#"{"method":"SET_PROPERTY","params":["sequence",true],"id":1}"#,
+                Command::SetSequence(Sequence::Shown),
+            ),
+            (
+                r#"{"method":"SET_PROPERTY","params":["sequence",false],"id":1}"#,
+                Command::SetSequence(Sequence::Hidden),
+            ),
             (
                 r#"{"method":"SET_PROPERTY","params":["combined", true],"id":1}"#,
                 Command::SetCombined(Framing::Combined),
@@ -230,6 +266,11 @@ mod tests {
             ),
             (
                 r#""method":"SET_PROPERTY","params":["combined"]"#,
+                1,
+                "Invalid value type: expected Boolean",
+            ),
+            (
+                r#""method":"SET_PROPERTY","params":["sequence","true"]"#,
                 1,
                 "Invalid value type: expected Boolean",
             ),

@@ -1,5 +1,5 @@
-//! One event, written the way a client asked for it: bare or with its stream's name, times in
-//! milliseconds or microseconds.
+//! One event, written the way a client asked for it: bare or with its stream's name, and then
+//! perhaps with its number, times in milliseconds or microseconds.
 //!
 //! Payloads pass through as bytes. For microseconds a scanner finds the numbers that the exchange
 //! documents as times (which fields those are depends on the event's `e`: a trade's `t` is an
@@ -19,30 +19,56 @@ pub struct View {
     pub framing: Framing,
     /// The unit of times.
     pub unit: TimeUnit,
+    /// Whether combined events are numbered. Raw ones have no place for a number.
+    pub sequence: Sequence,
 }
 
 impl View {
     /// How many views there are.
-    pub const COUNT: usize = 4;
+    pub const COUNT: usize = 8;
 
     /// Every view, each at the place that [`Self::index`] gives it.
     pub const ALL: [Self; Self::COUNT] = [
-        Self { framing: Framing::Raw, unit: TimeUnit::Millisecond },
-        Self { framing: Framing::Combined, unit: TimeUnit::Millisecond },
-        Self { framing: Framing::Raw, unit: TimeUnit::Microsecond },
-        Self { framing: Framing::Combined, unit: TimeUnit::Microsecond },
+        Self::new(Framing::Raw, TimeUnit::Millisecond, Sequence::Hidden),
+        Self::new(Framing::Combined, TimeUnit::Millisecond, Sequence::Hidden),
+        Self::new(Framing::Raw, TimeUnit::Microsecond, Sequence::Hidden),
+        Self::new(Framing::Combined, TimeUnit::Microsecond, Sequence::Hidden),
+        Self::new(Framing::Raw, TimeUnit::Millisecond, Sequence::Shown),
+        Self::new(Framing::Combined, TimeUnit::Millisecond, Sequence::Shown),
+        Self::new(Framing::Raw, TimeUnit::Microsecond, Sequence::Shown),
+        Self::new(Framing::Combined, TimeUnit::Microsecond, Sequence::Shown),
     ];
+
+    /// A view.
+    #[must_use]
+    pub const fn new(framing: Framing, unit: TimeUnit, sequence: Sequence) -> Self {
+        Self { framing, unit, sequence }
+    }
 
     /// This view's place in [`Self::ALL`].
     #[must_use]
     pub fn index(self) -> usize {
+        let framing = match self.framing {
+            Framing::Raw => 0,
+            Framing::Combined => 1,
+        };
         let unit = match self.unit {
             TimeUnit::Millisecond => 0,
             TimeUnit::Microsecond => 2,
         };
+        let sequence = match self.sequence {
+            Sequence::Hidden => 0,
+            Sequence::Shown => 4,
+        };
+        framing + unit + sequence
+    }
+
+    /// The view under which events look the same as under this one, and that all such share.
+    #[must_use]
+    pub fn canonical(self) -> Self {
         match self.framing {
-            Framing::Raw => unit,
-            Framing::Combined => unit + 1,
+            Framing::Raw => Self { sequence: Sequence::Hidden, ..self },
+            Framing::Combined => self,
         }
     }
 }
@@ -65,39 +91,74 @@ pub enum TimeUnit {
     Microsecond,
 }
 
-/// Appends one event as `view` shows it. `payload` is a JSON text with times in milliseconds.
+/// Whether a combined event carries its number in its stream, and when it came in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Sequence {
+    /// As the exchange writes it.
+    Hidden,
+    /// `{"stream":"<name>","seq":<number>,"ts":<nanoseconds since the epoch>,"data":<payload>}`.
+    Shown,
+}
+
+/// What there is to tell of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Event<'a> {
+    /// The stream's name.
+    pub stream: &'a str,
+    /// A JSON text with times in milliseconds.
+    pub payload: &'a [u8],
+    /// Which of its stream's events it is, from 1.
+    pub seq: u64,
+    /// When it came in, in nanoseconds since the Unix epoch.
+    pub ingest_ns: u64,
+}
+
+/// Appends one event as `view` shows it.
 ///
 /// # Example
 /// ```
-/// use tickwire::market::{Framing, TimeUnit, View, envelope};
+/// use tickwire::market::envelope::{Event, Framing, Sequence, TimeUnit, View, render};
 ///
-/// let view = View { framing: Framing::Combined, unit: TimeUnit::Microsecond };
+/// let payload = br#"{"e":"trade","E":5,"t":7}"#;
+/// let event = Event { stream: "btcusdt@trade", payload, seq: 12, ingest_ns: 5_000_001 };
 /// let mut out = Vec::new();
-/// envelope::render("btcusdt@trade", br#"{"e":"trade","E":5,"t":7}"#, view, &mut out);
+/// render(&event, View::new(Framing::Combined, TimeUnit::Microsecond, Sequence::Shown), &mut out);
 /// assert_eq!(
 ///     String::from_utf8(out).unwrap(),
-///     r#"{"stream":"btcusdt@trade","data":{"e":"trade","E":5000,"t":7}}"#,
+///     r#"{"stream":"btcusdt@trade","seq":12,"ts":5000001,"data":{"e":"trade","E":5000,"t":7}}"#,
 /// );
 /// ```
-pub fn render(stream: &str, payload: &[u8], view: View, out: &mut Vec<u8>) {
+pub fn render(event: &Event<'_>, view: View, out: &mut Vec<u8>) {
     if view.framing == Framing::Combined {
         out.extend_from_slice(br#"{"stream":"#);
-        push_string(stream, out);
+        push_string(event.stream, out);
+        if view.sequence == Sequence::Shown {
+            push_number(br#","seq":"#, event.seq, out);
+            push_number(br#","ts":"#, event.ingest_ns, out);
+        }
         out.extend_from_slice(br#","data":"#);
     }
     match view.unit {
-        TimeUnit::Millisecond => out.extend_from_slice(payload),
-        TimeUnit::Microsecond => push_in_microseconds(payload, out),
+        TimeUnit::Millisecond => out.extend_from_slice(event.payload),
+        TimeUnit::Microsecond => push_in_microseconds(event.payload, out),
     }
     if view.framing == Framing::Combined {
         out.push(b'}');
     }
 }
 
-/// Appends the event that announces a planned stop, `now_ms` milliseconds after the epoch.
+fn push_number(member: &[u8], number: u64, out: &mut Vec<u8>) {
+    out.extend_from_slice(member);
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+}
+
+/// Appends the event that announces a planned stop, `now_ms` milliseconds after the epoch. It is
+/// no event of a stream that is fed, so it has no number.
 pub fn server_shutdown(now_ms: u64, view: View, out: &mut Vec<u8>) {
     let payload = format!(r#"{{"e":"serverShutdown","E":{now_ms}}}"#);
-    render(SHUTDOWN_STREAM, payload.as_bytes(), view, out);
+    let payload = payload.as_bytes();
+    let event = Event { stream: SHUTDOWN_STREAM, payload, seq: 0, ingest_ns: 0 };
+    render(&event, View { sequence: Sequence::Hidden, ..view }, out);
 }
 
 /// Which members of an event are times.
@@ -291,159 +352,4 @@ impl<'a> Scanner<'a> {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn rendered(payload: &str, framing: Framing, unit: TimeUnit) -> String {
-        let mut out = Vec::new();
-        render("s", payload.as_bytes(), View { framing, unit }, &mut out);
-        String::from_utf8(out).unwrap()
-    }
-
-    fn micros(payload: &str) -> String {
-        rendered(payload, Framing::Raw, TimeUnit::Microsecond)
-    }
-
-    /// Views: each has its own place, so an array of frames can be indexed by it.
-    #[test]
-    fn a_view_is_found_at_its_index() {
-        for (index, view) in View::ALL.iter().enumerate() {
-            assert_eq!(view.index(), index);
-        }
-    }
-
-    /// Payloads: which numbers are times depends on the kind of event.
-    #[test]
-    fn only_documented_times_become_microseconds() {
-        for (payload, expected) in [
-            (
-                r#"{"e":"trade","E":1,"s":"X","t":12345,"p":"0.001","q":"100","T":1,"m":true}"#,
-                concat!(
-                    r#"{"e":"trade","E":1000,"s":"X","t":12345,"p":"0.001","q":"100","T":1000,"#,
-                    r#""m":true}"#,
-                ),
-            ),
-            (
-                r#"{"e":"aggTrade","E":1,"a":1,"f":100,"l":105,"T":1}"#,
-                r#"{"e":"aggTrade","E":1000,"a":1,"f":100,"l":105,"T":1000}"#,
-            ),
-            (
-                r#"{"e":"kline","E":1,"k":{"t":60000,"T":119999,"f":1,"L":2,"n":1,"T2":3},"T":4}"#,
-                concat!(
-                    r#"{"e":"kline","E":1000,"k":{"t":60000000,"T":119999000,"f":1,"L":2,"n":1,"#,
-                    r#""T2":3},"T":4}"#,
-                ),
-            ),
-            (
-                r#"{"e":"24hrTicker","E":1,"Q":"1","O":0,"C":86400000,"F":1,"L":2,"n":1}"#,
-                r#"{"e":"24hrTicker","E":1000,"Q":"1","O":0,"C":86400000000,"F":1,"L":2,"n":1}"#,
-            ),
-            (
-                r#"{"e":"1hTicker","E":1,"O":2,"C":3,"F":4}"#,
-                r#"{"e":"1hTicker","E":1000,"O":2000,"C":3000,"F":4}"#,
-            ),
-            (
-                r#"[{"e":"24hrMiniTicker","E":1,"c":"1"},{"e":"24hrMiniTicker","E":2}]"#,
-                r#"[{"e":"24hrMiniTicker","E":1000,"c":"1"},{"e":"24hrMiniTicker","E":2000}]"#,
-            ),
-            (
-                r#"{"e":"depthUpdate","E":1,"s":"X","U":157,"u":160,"b":[["0.1","10"]],"a":[]}"#,
-                r#"{"e":"depthUpdate","E":1000,"s":"X","U":157,"u":160,"b":[["0.1","10"]],"a":[]}"#,
-            ),
-            (
-                r#"{"e":"avgPrice","E":1,"i":"5m","w":"2","T":3}"#,
-                r#"{"e":"avgPrice","E":1000,"i":"5m","w":"2","T":3000}"#,
-            ),
-        ] {
-            assert_eq!(micros(payload), expected);
-        }
-    }
-
-    /// Payloads without `e` have no times, whatever their members are called.
-    #[test]
-    fn book_tickers_and_partial_books_stay_as_they_are() {
-        for payload in [
-            r#"{"u":400900217,"s":"X","b":"25.35","B":"31.21","a":"25.36","A":"40.66"}"#,
-            r#"{"lastUpdateId":160,"bids":[["0.0024","10"]],"asks":[]}"#,
-            r#"{"E":1,"T":2,"x":{"e":"trade"}}"#,
-            "7",
-            "",
-        ] {
-            assert_eq!(micros(payload), payload);
-        }
-    }
-
-    /// The members' order, their layout and the text in strings do not mislead the scanner.
-    #[test]
-    fn odd_but_valid_json_is_scanned_correctly() {
-        for (payload, expected) in [
-            (r#"{ "E" : 5 , "e" : "trade" }"#, r#"{ "E" : 5000 , "e" : "trade" }"#),
-            (r#"{"e":"x","s":"\"E\":1,{","E":5}"#, r#"{"e":"x","s":"\"E\":1,{","E":5000}"#),
-            (r#"{"e":"x","s":"\\","E":5}"#, r#"{"e":"x","s":"\\","E":5000}"#),
-            (r#"{"e":"x","o":{"E":5,"T":6},"E":7}"#, r#"{"e":"x","o":{"E":5,"T":6},"E":7000}"#),
-            (r#"{"e":"x","E":0,"T":-1}"#, r#"{"e":"x","E":0,"T":-1}"#),
-            (r#"{"e":"x","E":1.5,"T":1e3}"#, r#"{"e":"x","E":1.5,"T":1e3}"#),
-            (r#"{"e":"x","E":[1],"T":"2"}"#, r#"{"e":"x","E":[1],"T":"2"}"#),
-            (r#"{"x":"E","e":"x","y":"T","E":1}"#, r#"{"x":"E","e":"x","y":"T","E":1000}"#),
-        ] {
-            assert_eq!(micros(payload), expected);
-        }
-    }
-
-    /// Paths: combined events are wrapped, and a name cannot break out of its string.
-    #[test]
-    fn a_combined_event_names_its_stream() {
-        let mut out = Vec::new();
-        let view = View { framing: Framing::Combined, unit: TimeUnit::Millisecond };
-        render("a\"\\@trade", b"{}", view, &mut out);
-        assert_eq!(out, br#"{"stream":"a\"\\@trade","data":{}}"#);
-    }
-
-    /// Limits: the announcement before a planned stop, in each view.
-    #[test]
-    fn a_planned_stop_is_announced_in_every_view() {
-        let texts = View::ALL.map(|view| {
-            let mut out = Vec::new();
-            server_shutdown(12, view, &mut out);
-            String::from_utf8(out).unwrap()
-        });
-        assert_eq!(
-            texts,
-            [
-                r#"{"e":"serverShutdown","E":12}"#,
-                r#"{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":12}}"#,
-                r#"{"e":"serverShutdown","E":12000}"#,
-                r#"{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":12000}}"#,
-            ]
-        );
-    }
-
-    proptest! {
-        /// A payload that is not even JSON is copied, not panicked on.
-        #[test]
-        fn any_bytes_are_rendered(payload in prop::collection::vec(any::<u8>(), 0..60)) {
-            for view in View::ALL {
-                let mut out = Vec::new();
-                render("s", &payload, view, &mut out);
-                prop_assert!(out.len() >= payload.len());
-            }
-        }
-
-        /// The same with bytes that mean something to the scanner: only zeros are added.
-        #[test]
-        fn nothing_but_zeros_is_added(payload in "[{}\\[\\]\":,eETkt1\\\\ -]{0,60}") {
-            let shown = micros(&payload);
-            let mut left = payload.bytes().peekable();
-            for byte in shown.bytes() {
-                if left.peek() == Some(&byte) {
-                    left.next();
-                } else {
-                    prop_assert_eq!(byte, b'0');
-                }
-            }
-            prop_assert_eq!(left.next(), None);
-        }
-    }
-}
+mod tests;

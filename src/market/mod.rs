@@ -16,8 +16,8 @@ pub mod reply;
 pub mod service;
 pub mod stream;
 
-pub use control::{Command, Request};
-pub use envelope::{Framing, TimeUnit, View};
+pub use control::{Command, Property, Request};
+pub use envelope::{Framing, Sequence, TimeUnit, View};
 pub use id::Id;
 pub use path::{Endpoint, PathError};
 pub use reply::{ErrorReply, Fault};

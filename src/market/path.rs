@@ -8,7 +8,7 @@
 
 use std::borrow::Cow;
 
-use super::envelope::{Framing, TimeUnit, View};
+use super::envelope::{Framing, Sequence, TimeUnit, View};
 use super::stream::StreamName;
 
 /// The most streams one connection may name in its path or subscribe to: the exchange's figure.
@@ -47,7 +47,7 @@ impl Endpoint {
                 _ => {}
             }
         }
-        Ok(Self { view: View { framing, unit }, streams })
+        Ok(Self { view: View::new(framing, unit, Sequence::Hidden), streams })
     }
 }
 
@@ -181,7 +181,7 @@ mod tests {
         match parse(target) {
             Ok(endpoint) => {
                 let names: Vec<_> = endpoint.streams.iter().map(StreamName::as_str).collect();
-                let View { framing, unit } = endpoint.view;
+                let View { framing, unit, .. } = endpoint.view;
                 format!("{framing:?} {unit:?} [{}]", names.join(" "))
             }
             Err(error) => format!("{error:?} {}", error.status()),

@@ -4,7 +4,6 @@
 
 use std::borrow::Cow;
 
-use super::envelope::Framing;
 use super::id::Id;
 use super::json::push_string;
 
@@ -30,12 +29,10 @@ pub fn subscriptions<'a>(names: impl IntoIterator<Item = &'a str>, id: Id<'_>, o
     finish_result(id, out);
 }
 
-/// Appends the answer to `GET_PROPERTY` of `combined`.
-pub fn combined(framing: Framing, id: Id<'_>, out: &mut Vec<u8>) {
-    out.extend_from_slice(match framing {
-        Framing::Combined => br#"{"result":true"#.as_slice(),
-        Framing::Raw => br#"{"result":false"#.as_slice(),
-    });
+/// Appends the answer to `GET_PROPERTY`.
+pub fn property(value: bool, id: Id<'_>, out: &mut Vec<u8>) {
+    out.extend_from_slice(br#"{"result":"#);
+    out.extend_from_slice(if value { b"true" } else { b"false" as &[u8] });
     finish_result(id, out);
 }
 
@@ -90,7 +87,7 @@ impl<'a> ErrorReply<'a> {
 /// What can be wrong with a control message.
 #[derive(Debug)]
 pub enum Fault<'a> {
-    /// A property other than `combined`. Code 0.
+    /// A property other than `combined` and `sequence`. Code 0.
     UnknownProperty,
     /// A property's value that is not `true` or `false`, or none. Code 1.
     NotBoolean,
@@ -204,13 +201,10 @@ mod tests {
         );
         assert_eq!(written(|out| subscriptions([], Id::ABSENT, out)), r#"{"result":[],"id":null}"#);
         assert_eq!(
-            written(|out| combined(Framing::Raw, Id::ABSENT, out)),
+            written(|out| property(false, Id::ABSENT, out)),
             r#"{"result":false,"id":null}"#
         );
-        assert_eq!(
-            written(|out| combined(Framing::Combined, id, out)),
-            r#"{"result":true,"id":"a\u0031"}"#
-        );
+        assert_eq!(written(|out| property(true, id, out)), r#"{"result":true,"id":"a\u0031"}"#);
     }
 
     /// Errors: the two that no text message causes by itself.

@@ -2,12 +2,12 @@
 //!
 //! A connection's path names its first streams; control messages change them. Events are published
 //! as bare payloads under their stream's name, and rendered once for each way of wanting them:
-//! bare or enveloped, in milliseconds or microseconds. Of the REST API there are the two requests
+//! bare, enveloped or numbered, in milliseconds or microseconds. Of the REST API there are the two requests
 //! that clients begin with.
 //! Invariant: the answer to a control message comes before anything that the message causes.
 
-use super::control::{self, Command};
-use super::envelope;
+use super::control::{self, Command, Property};
+use super::envelope::{self, Framing, Sequence};
 use super::path::{Endpoint, STREAMS_PER_CONNECTION_DEFAULT};
 use super::reply::{self, ErrorReply, Fault};
 use super::stream::StreamName;
@@ -119,13 +119,20 @@ impl MarketHandler {
             Command::ListSubscriptions => {
                 reply::subscriptions(cx.subscriptions(), id, &mut self.answer);
             }
-            Command::GetCombined => {
-                reply::combined(cx.session().view.framing, id, &mut self.answer);
+            Command::Get(property) => {
+                let envelope::View { framing, sequence, .. } = cx.session().view;
+                let value = match property {
+                    Property::Combined => framing == Framing::Combined,
+                    Property::Sequence => sequence == Sequence::Shown,
+                };
+                reply::property(value, id, &mut self.answer);
             }
             Command::SetCombined(framing) => {
-                let view = envelope::View { framing: *framing, ..cx.session().view };
-                cx.session().view = view;
-                cx.set_view(server_view(view));
+                update_view(cx, |view| view.framing = *framing);
+                reply::done(id, &mut self.answer);
+            }
+            Command::SetSequence(sequence) => {
+                update_view(cx, |view| view.sequence = *sequence);
                 reply::done(id, &mut self.answer);
             }
         }
@@ -180,8 +187,7 @@ impl Handler for MarketHandler {
     }
 
     fn on_open(&mut self, cx: &mut Context<'_, Client>) {
-        let view = cx.session().view;
-        cx.set_view(server_view(view));
+        update_view(cx, |_| ());
         let streams = std::mem::take(&mut cx.session().requested);
         self.subscribe(cx, &streams);
     }
@@ -207,7 +213,9 @@ impl Handler for MarketHandler {
     fn render(event: &Published<'_>, view: View, out: &mut Vec<u8>) {
         let [plain, ..] = envelope::View::ALL;
         let view = envelope::View::ALL.get(usize::from(view.number())).copied().unwrap_or(plain);
-        envelope::render(event.topic, event.payload, view, out);
+        let Published { topic: stream, payload, seq, stamp } = *event;
+        let event = envelope::Event { stream, payload, seq, ingest_ns: stamp.unix_ns };
+        envelope::render(&event, view, out);
     }
 }
 
@@ -217,7 +225,10 @@ fn unix_ms() -> u64 {
     u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// A way of wanting events, as the server counts them.
-fn server_view(view: envelope::View) -> View {
-    u8::try_from(view.index()).ok().and_then(View::new).unwrap_or_default()
+/// Changes how the client's events are written, from the next one on.
+fn update_view(cx: &mut Context<'_, Client>, update: impl FnOnce(&mut envelope::View)) {
+    let view = &mut cx.session().view;
+    update(view);
+    let number = u8::try_from(view.canonical().index()).ok();
+    cx.set_view(number.and_then(View::new).unwrap_or_default());
 }

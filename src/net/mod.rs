@@ -4,11 +4,15 @@
 mod alarm;
 mod entropy;
 mod listener;
+mod options;
 mod tcp;
+mod udp;
 
 pub use entropy::{masking_key, nonce};
 pub use listener::BindError;
+pub use options::SocketOptions;
 
 pub(crate) use alarm::Alarm;
-pub(crate) use listener::{Listener, bind};
+pub(crate) use listener::{Listener, bind, bind_one};
 pub(crate) use tcp::{Received, Tcp, Written};
+pub(crate) use udp::Udp;

@@ -39,7 +39,7 @@ impl Written {
 
 /// One TCP connection.
 #[derive(Debug)]
-pub(crate) struct Tcp(mio::net::TcpStream);
+pub(crate) struct Tcp(pub(super) mio::net::TcpStream);
 
 impl Tcp {
     pub(super) fn new(stream: mio::net::TcpStream) -> Self {

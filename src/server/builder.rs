@@ -1,13 +1,16 @@
 //! Putting a server together and running it.
 
 use super::attempts::Attempts;
+use super::error::BuildError;
 use super::handler::Handler;
 use super::options::Options;
+use super::pinning;
 use super::shutdown::ShutdownHandle;
+use super::source::{Ingestor, Source};
 use super::stats::{Counters, StatsHandle};
-use super::worker::{Parts, Shared, Worker};
+use super::worker::{Intake, Parts, Shared, TcpIntake, UdpIntake, Worker};
 use crate::hub::{Publisher, Wake, channel};
-use crate::net::{self, BindError};
+use crate::net::{self, BindError, SocketOptions, Udp};
 use crate::proto::{Config, Role};
 use std::io;
 use std::net::SocketAddr;
@@ -15,10 +18,22 @@ use std::sync::Arc;
 use std::time::Instant;
 
 /// A server that is told how to behave before it listens.
-#[derive(Clone, Debug)]
 pub struct Builder {
     address: SocketAddr,
     options: Options,
+    sources: Vec<Opener>,
+}
+
+/// Opens a source's socket.
+type Opener = Box<dyn FnOnce() -> Result<Box<dyn Intake>, BindError>>;
+
+impl std::fmt::Debug for Builder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { address, options, sources } = self;
+        let mut debug = f.debug_struct("Builder");
+        debug.field("address", address).field("options", options);
+        debug.field("sources", &sources.len()).finish()
+    }
 }
 
 impl Builder {
@@ -29,14 +44,26 @@ impl Builder {
         self
     }
 
+    /// Adds a socket that events come from. The first worker reads it in its own loop: its
+    /// subscribers get an event in the turn in which it is read, the other workers' through
+    /// their inboxes.
+    #[must_use]
+    pub fn source(mut self, source: Source, ingestor: impl Ingestor) -> Self {
+        self.sources.push(Box::new(move || open(source, ingestor)));
+        self
+    }
+
     /// Listens, without accepting yet.
     ///
     /// # Errors
-    /// The address cannot be listened on: taken, not ours, or not allowed.
-    pub fn build(self) -> Result<Server, BindError> {
+    /// The address cannot be listened on: taken, not ours, or not allowed. Or the options ask for
+    /// what the system does not give: cores, or to busy-poll.
+    pub fn build(self) -> Result<Server, BuildError> {
         let address = self.address;
         let error = |source| BindError { address, source };
-        let listeners = net::bind(address, self.options.workers)?;
+        pinning::check(&self.options.pin, self.options.workers.max(1))?;
+        self.options.sockets.probe_busy_poll().map_err(BuildError::BusyPoll)?;
+        let listeners = net::bind(address, self.options.workers, &self.options.sockets)?;
         let local_addr = match listeners.first() {
             Some(listener) => listener.local_addr().map_err(error)?,
             None => address,
@@ -48,6 +75,14 @@ impl Builder {
             inboxes.push(sender);
             wakes.push(wake);
             parts.push((part, inbox));
+        }
+        let mut source_addrs = Vec::new();
+        for open in self.sources {
+            let source = open().map_err(BuildError::Source)?;
+            source_addrs.push(source.local_addr().map_err(error)?);
+            if let Some((first, _)) = parts.first_mut() {
+                first.add_source(source).map_err(error)?;
+            }
         }
         let counters: Arc<[Arc<Counters>]> = parts.iter().map(|_| Arc::default()).collect();
         let config = Config {
@@ -63,13 +98,26 @@ impl Builder {
             shutdown: ShutdownHandle::new(wakes.into()),
             publisher: Publisher::new(inboxes),
         });
-        Ok(Server { local_addr, shared, counters, parts })
+        Ok(Server { local_addr, source_addrs, shared, counters, parts })
+    }
+}
+
+fn open(source: Source, ingestor: impl Ingestor) -> Result<Box<dyn Intake>, BindError> {
+    match source {
+        Source::Udp(address) => Ok(Box::new(UdpIntake::new(Udp::bind(address)?, ingestor))),
+        Source::Tcp(address) => {
+            let error = |source| BindError { address, source };
+            let listener = net::bind_one(address, &SocketOptions::default())?;
+            listener.keep_alive().map_err(error)?;
+            Ok(Box::new(TcpIntake::new(listener, ingestor)))
+        }
     }
 }
 
 /// A server that listens. [`Self::run`] serves.
 pub struct Server {
     local_addr: SocketAddr,
+    source_addrs: Vec<SocketAddr>,
     shared: Arc<Shared>,
     counters: Arc<[Arc<Counters>]>,
     parts: Vec<(Parts, crate::hub::Inbox)>,
@@ -86,20 +134,26 @@ impl Server {
     ///
     /// # Errors
     /// The address cannot be listened on.
-    pub fn bind(address: SocketAddr) -> Result<Self, BindError> {
+    pub fn bind(address: SocketAddr) -> Result<Self, BuildError> {
         Self::builder(address).build()
     }
 
     /// A server on `address`, to be told how to behave.
     #[must_use]
     pub fn builder(address: SocketAddr) -> Builder {
-        Builder { address, options: Options::default() }
+        Builder { address, options: Options::default(), sources: Vec::new() }
     }
 
     /// The address that it listens on.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
+    }
+
+    /// The addresses of its sources, in the order in which they were added.
+    #[must_use]
+    pub fn source_addrs(&self) -> &[SocketAddr] {
+        &self.source_addrs
     }
 
     /// A publisher to this server's topics, for any thread.
@@ -132,6 +186,9 @@ impl Server {
         let Self { shared, counters, parts, .. } = self;
         let run_one = |number: usize, (parts, inbox), counters: &Arc<Counters>| {
             let _others = StopOthers(&shared.shutdown);
+            if let Some(core) = shared.options.pin.get(number) {
+                pinning::pin_to(*core)?;
+            }
             let handler = make(number);
             let counters = Arc::clone(counters);
             let worker = Worker::new(number, parts, inbox, counters, Arc::clone(&shared), handler);

@@ -8,7 +8,8 @@ use super::handler::{Published, View};
 use super::options::DeflateOptions;
 use super::outputs::Outputs;
 use super::stats::Counters;
-use crate::hub::{Publication, Publisher, Retain, SlotKey, Subscriptions, Topic};
+use super::transit::Transit;
+use crate::hub::{Publication, Publisher, Retain, SlotKey, Stamp, Subscriptions, Topic};
 use crate::net::Tcp;
 use crate::proto::{CloseCode, Message, OpCode, WindowBits};
 use std::sync::Arc;
@@ -31,6 +32,8 @@ pub(super) struct Core {
     pub(super) subscriptions: Subscriptions,
     pub(super) publisher: Publisher,
     pub(super) counters: Arc<Counters>,
+    /// When the events that the next flush carries came in.
+    pub(super) transit: Transit,
     /// What the handler in charge asked for.
     pub(super) close_request: Option<CloseRequest>,
     encoder: Encoder,
@@ -50,6 +53,7 @@ impl Core {
             subscriptions: Subscriptions::default(),
             publisher,
             counters,
+            transit: Transit::default(),
             close_request: None,
             encoder: Encoder::new(render, deflate),
         }
@@ -76,8 +80,8 @@ impl Core {
         if let Some(last) = self.subscriptions.last(slot)
             && self.outputs.accepts(index)
         {
-            let event = Published { topic, payload: &last.payload };
             let wants = self.outputs.wants(index);
+            let event = Published::from(last);
             let range = self.encoder.event(&event, last.opcode, wants, self.outputs.arena());
             self.encoder.end_event();
             self.outputs.send(index, range);
@@ -101,26 +105,43 @@ impl Core {
     pub(super) fn deliver(&mut self, publication: &Publication) {
         self.counters.events_in.add(1);
         let Some(slot) = self.subscriptions.note(publication) else { return };
-        let event = Published { topic: publication.topic.name(), payload: &publication.payload };
-        self.fan_out(slot, &event, publication.opcode);
+        self.fan_out(slot, &Published::from(publication), publication.opcode);
     }
 
     /// Publishes a session's own message to the subscribers of all workers.
     pub(super) fn publish(&mut self, topic: &str, message: Message<'_>) {
-        let listed = self.publisher.find(topic);
-        let retains = listed.as_ref().is_some_and(|topic| topic.retain() == Retain::Last);
-        if retains || self.publisher.has_others() {
-            let topic = listed.unwrap_or_else(|| Topic::passing(topic));
-            let publication = Publication::new(&topic, message);
+        let stamp = Stamp::now();
+        match self.publisher.find(topic) {
+            Some(topic) => self.publish_to(&topic, message, stamp),
+            None if self.publisher.has_others() => {
+                self.publish_to(&Topic::passing(topic), message, stamp);
+            }
+            None => {
+                let event = Published { topic, payload: message.payload(), seq: 0, stamp };
+                self.publish_here(self.subscriptions.find(topic), &event, message.opcode());
+            }
+        }
+    }
+
+    /// Publishes a message that came in on this worker, at `stamp`, to the subscribers of all.
+    pub(super) fn publish_to(&mut self, topic: &Topic, message: Message<'_>, stamp: Stamp) {
+        if topic.retain() == Retain::Last || self.publisher.has_others() {
+            let publication = Publication::new(topic, message, stamp);
             self.deliver(&publication);
             self.publisher.publish_to_others(self.worker, &publication);
             return;
         }
-        // Nobody keeps it and nobody else gets it: no copy is needed.
+        let (payload, seq) = (message.payload(), topic.next_seq());
+        let event = Published { topic: topic.name(), payload, seq, stamp };
+        let slot = self.subscriptions.slot_of_topic(topic);
+        self.publish_here(slot, &event, message.opcode());
+    }
+
+    /// Nobody keeps the event and nobody else gets it: no copy is needed.
+    fn publish_here(&mut self, slot: Option<SlotKey>, event: &Published<'_>, opcode: OpCode) {
         self.counters.events_in.add(1);
-        if let Some(slot) = self.subscriptions.find(topic) {
-            let event = Published { topic, payload: message.payload() };
-            self.fan_out(slot, &event, message.opcode());
+        if let Some(slot) = slot {
+            self.fan_out(slot, event, opcode);
         }
     }
 
@@ -142,6 +163,9 @@ impl Core {
             deliveries += 1;
         }
         encoder.end_event();
+        if deliveries > 0 {
+            self.transit.note(event.stamp.at);
+        }
         self.counters.deliveries.add(deliveries);
     }
 }

@@ -4,6 +4,7 @@
 
 use super::context::Context;
 use crate::http;
+use crate::hub::{Publication, Stamp};
 use crate::proto::{CloseCode, Message, Violation};
 use std::net::SocketAddr;
 
@@ -127,6 +128,18 @@ pub struct Published<'a> {
     pub topic: &'a str,
     /// The payload.
     pub payload: &'a [u8],
+    /// Which of the topic's publications it is, from 1: the same on all workers, and a gap is a
+    /// loss. 0 on a topic that no [`Publisher::topic`](super::Publisher::topic) has made.
+    pub seq: u64,
+    /// When it came in.
+    pub stamp: Stamp,
+}
+
+impl<'a> From<&'a Publication> for Published<'a> {
+    fn from(publication: &'a Publication) -> Self {
+        let Publication { topic, payload, seq, stamp, .. } = publication;
+        Self { topic: topic.name(), payload, seq: *seq, stamp: *stamp }
+    }
 }
 
 /// How a connection ended.

@@ -3,6 +3,7 @@
 use super::attempts::AttemptLimit;
 use super::rate::Rate;
 use crate::http::{HeadLimits, Origins};
+use crate::net::SocketOptions;
 use crate::proto::{Limits, Timeouts};
 use std::time::Duration;
 
@@ -12,6 +13,13 @@ use std::time::Duration;
 pub struct Options {
     /// Worker threads, each with its own listener and connections. Default 1.
     pub workers: usize,
+    /// What a worker does while it has nothing to do. Default: it sleeps.
+    pub waiting: Waiting,
+    /// The cores that the workers keep to, one each and in their order. Default: none; each runs
+    /// where the system puts it.
+    pub pin: Vec<usize>,
+    /// Options of the connections' sockets. Default: what the kernel holds unsent is bounded.
+    pub sockets: SocketOptions,
     /// What a peer's messages may be. Default: 64 MiB.
     pub limits: Limits,
     /// Ping interval, idle timeout, close timeout. Default: 20 s, 60 s, 5 s.
@@ -40,6 +48,17 @@ pub struct Options {
     pub inbox_events_max: usize,
     /// Time for the connections to close when the server stops. Default 5 s.
     pub drain_timeout: Duration,
+}
+
+/// What a worker does while it has nothing to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Waiting {
+    /// It sleeps, until a socket or a publisher wakes it.
+    #[default]
+    Sleep,
+    /// It looks again, without end: a core for each worker, which then nobody has to wake. For
+    /// those who give cores to latency; with fewer cores than workers it makes everything slower.
+    Spin,
 }
 
 /// How to compress.
@@ -74,6 +93,9 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             workers: 1,
+            waiting: Waiting::Sleep,
+            pin: Vec::new(),
+            sockets: SocketOptions::default(),
             limits: Limits::default(),
             timeouts: Timeouts::default(),
             ping_payload: PingPayload::Empty,

@@ -2,6 +2,7 @@
 //! Invariant: `accepted` = `open` + the sum of `ended`, once a worker's turn is over.
 
 use super::handler::Cause;
+use super::transit::{Latency, Recorders};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,6 +12,7 @@ macro_rules! counters {
         #[derive(Debug, Default)]
         pub(super) struct Counters {
             $(pub(super) $name: Counter,)*
+            pub(super) latency: Recorders,
             ended: [Counter; Cause::NAMES.len()],
         }
 
@@ -118,5 +120,16 @@ impl StatsHandle {
             stats.add(counters);
         }
         stats
+    }
+
+    /// How long published events took from their coming in to their sockets so far, over all
+    /// workers.
+    #[must_use]
+    pub fn latency(&self) -> Latency {
+        let mut latency = Latency::default();
+        for counters in self.0.iter() {
+            latency.add(&counters.latency);
+        }
+        latency
     }
 }

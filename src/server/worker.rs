@@ -7,13 +7,18 @@
 //! before the turn is over, and events for the one who had it do not reach the next.
 
 mod ending;
+mod ingest;
+mod producers;
 mod reading;
+
+pub(super) use ingest::{Intake, UdpIntake};
+pub(super) use producers::TcpIntake;
 
 use super::attempts::Attempts;
 use super::core::Core;
 use super::handler::{Cause, Handler};
 use super::key::{self, Key};
-use super::options::Options;
+use super::options::{Options, Waiting};
 use super::outputs::Flushed;
 use super::session::{Admission, Handshake, Session};
 use super::shutdown::ShutdownHandle;
@@ -63,6 +68,7 @@ pub(super) struct Parts {
     poll: Poll,
     alarm: Alarm,
     listener: Listener,
+    sources: Vec<Box<dyn Intake>>,
 }
 
 impl Parts {
@@ -76,7 +82,14 @@ impl Parts {
                 tracing::error!(%error, "a worker cannot be woken");
             }
         });
-        Ok((Self { poll, alarm, listener }, wake))
+        Ok((Self { poll, alarm, listener, sources: Vec::new() }, wake))
+    }
+
+    /// Has this worker read a source.
+    pub(super) fn add_source(&mut self, mut source: Box<dyn Intake>) -> io::Result<()> {
+        source.register(self.poll.registry(), self.sources.len())?;
+        self.sources.push(source);
+        Ok(())
     }
 }
 
@@ -85,6 +98,7 @@ pub(super) struct Worker<H: Handler> {
     alarm: Alarm,
     listener: Option<Listener>,
     inbox: Inbox,
+    sources: Vec<Box<dyn Intake>>,
     handler: H,
     shared: Arc<Shared>,
     sessions: Table<Session<H::Session>>,
@@ -106,6 +120,8 @@ pub(super) struct Worker<H: Handler> {
     drain_deadline: Option<Millis>,
     /// There may be more in the inbox.
     inbox_pending: bool,
+    /// There may be more in a source.
+    ingest_pending: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,6 +150,7 @@ impl<H: Handler> Worker<H> {
             alarm: parts.alarm,
             listener: Some(parts.listener),
             inbox,
+            sources: parts.sources,
             handler,
             core,
             shared,
@@ -149,6 +166,7 @@ impl<H: Handler> Worker<H> {
             accepting: Accepting::Idle,
             drain_deadline: None,
             inbox_pending: false,
+            ingest_pending: false,
         })
     }
 
@@ -163,6 +181,7 @@ impl<H: Handler> Worker<H> {
             }
             self.note_events(&events);
             self.drain_inbox();
+            self.ingest();
             self.serve_ready();
             self.accept();
             self.run_timers();
@@ -177,9 +196,11 @@ impl<H: Handler> Worker<H> {
         self.drain_deadline.is_some_and(|at| self.sessions.is_empty() || at <= self.now)
     }
 
-    /// Sleeps until something happens, unless something is left to do.
+    /// Sleeps until something happens, unless something is left to do or it is not to sleep at all.
     fn wait(&mut self, events: &mut Events) -> io::Result<()> {
-        let timeout = if !self.ready.is_empty() || self.inbox_pending {
+        let spins = self.shared.options.waiting == Waiting::Spin;
+        let pending = !self.ready.is_empty() || self.inbox_pending || self.ingest_pending;
+        let timeout = if spins || pending {
             Some(Duration::ZERO)
         } else {
             self.inbox.announce_sleep();
@@ -219,6 +240,7 @@ impl<H: Handler> Worker<H> {
                     self.accepting = Accepting::Ready;
                 }
                 key::LISTENER | key::WAKER | key::ALARM => {}
+                token if key::source_of(token).is_some() => self.note_source_event(event),
                 token => {
                     let key = Key::from_token(token);
                     let Some(session) = self.session(key) else {
@@ -388,6 +410,7 @@ impl<H: Handler> Worker<H> {
                 self.flush_one(*key);
             }
         }
+        self.core.transit.end_flush(&self.core.counters.latency);
         self.dirty = dirty;
         self.core.outputs.end_turn();
     }
@@ -402,6 +425,9 @@ impl<H: Handler> Worker<H> {
         }
         match self.core.outputs.flush(key.index, &session.tcp, queue_bytes_max) {
             Ok((flushed, written)) => {
+                if written > 0 {
+                    self.core.transit.note_write();
+                }
                 self.core.counters.bytes_out.add(written as u64);
                 match flushed {
                     Flushed::Done => self.shut_if_ending(key),

@@ -31,6 +31,11 @@ pub(crate) struct Said {
 impl Program {
     /// Starts a server on a free port.
     pub(crate) fn start(arguments: &[&str]) -> Self {
+        Self::start_and_tell(arguments).0
+    }
+
+    /// Starts a server on a free port; its first line.
+    pub(crate) fn start_and_tell(arguments: &[&str]) -> (Self, String) {
         let mut command = command(arguments);
         command.args(["--listen", "127.0.0.1:0"]).stdin(Stdio::piped());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -42,7 +47,7 @@ impl Program {
         let address = first.split_once("ws://").and_then(|(_, address)| address.parse().ok());
         let address = address.unwrap_or_else(|| panic!("no address: {first}"));
         let stdin = child.stdin.take();
-        Self { child, address, stdin, stdout, log }
+        (Self { child, address, stdin, stdout, log }, first)
     }
 
     pub(crate) fn id(&self) -> u32 {

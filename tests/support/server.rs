@@ -8,8 +8,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use tickwire::proto::{CloseCode, Message};
 use tickwire::server::{
-    Cause, Closed, Context, Handler, Opening, Options, Publisher, Server, ShutdownHandle, Stats,
-    StatsHandle, Upgrade,
+    Cause, Closed, Context, Handler, Latency, Opening, Options, Publisher, Server, ShutdownHandle,
+    Stats, StatsHandle, Upgrade,
 };
 
 /// The defaults, but for a short drain: a test that leaves clients open must not wait for them.
@@ -53,6 +53,10 @@ impl TestServer {
 
     pub(crate) fn stats(&self) -> Stats {
         self.stats.read()
+    }
+
+    pub(crate) fn latency(&self) -> Latency {
+        self.stats.latency()
     }
 
     /// Waits until so many connections have ended for this cause, and none is left over.

@@ -265,6 +265,7 @@ impl<H: Handler> Worker<H> {
     /// The server was asked to stop: closes the listener and all connections.
     pub(super) fn begin_drain(&mut self) {
         self.listener = None;
+        self.end_sources();
         self.drain_deadline = Some(self.now.after(self.shared.options.drain_timeout));
         let keys: Vec<Key> = self.sessions.iter().map(|session| session.key).collect();
         for key in keys {

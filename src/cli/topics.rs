@@ -1,0 +1,43 @@
+//! The topics that feeds publish to: one for each stream.
+//! Invariant: topics are made for at most [`STREAMS_MAX`] stream names.
+
+use crate::market::StreamClass;
+use crate::server::{Retain, Topic};
+use std::collections::HashMap;
+
+/// Stream names that a feed may bring. Events of further names are dropped.
+const STREAMS_MAX: usize = 65_536;
+
+/// Topics by their streams' names.
+#[derive(Debug, Default)]
+pub(super) struct StreamTopics {
+    by_stream: HashMap<Box<str>, Topic>,
+    /// Whether a stream found no room, which is said once.
+    full: bool,
+}
+
+impl StreamTopics {
+    /// The topic of a stream, made by `make` if it is new; `None` where there is no room for it.
+    pub(super) fn of(
+        &mut self,
+        stream: &str,
+        make: impl FnOnce(&str, Retain) -> Topic,
+    ) -> Option<&Topic> {
+        if !self.by_stream.contains_key(stream) {
+            self.add(stream, make);
+        }
+        self.by_stream.get(stream)
+    }
+
+    fn add(&mut self, stream: &str, make: impl FnOnce(&str, Retain) -> Topic) {
+        if self.by_stream.len() < STREAMS_MAX {
+            let retain = match StreamClass::of(stream) {
+                StreamClass::State => Retain::Last,
+                StreamClass::Diff | StreamClass::Event => Retain::Nothing,
+            };
+            self.by_stream.insert(stream.into(), make(stream, retain));
+        } else if !std::mem::replace(&mut self.full, true) {
+            tracing::warn!("more than {STREAMS_MAX} streams: events of new ones are dropped");
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! The sources in a worker's loop: read before its connections are, within a budget a turn.
+//! Invariant: an edge that was seen is remembered until a read has shown that nothing is left.
+
+use super::{ARENA_BYTES_MAX, Worker, guarded};
+use crate::hub::Stamp;
+use crate::net::Udp;
+use crate::server::core::Core;
+use crate::server::handler::Handler;
+use crate::server::key;
+use crate::server::source::{Ingest, Ingestor, Input};
+use mio::Registry;
+use mio::event::Event;
+use std::io;
+use std::net::SocketAddr;
+
+/// Bytes read from one source in a turn.
+const SOURCE_BYTES_PER_TURN: usize = 64 << 10;
+/// What a read costs of these at least, however little it brings.
+const READ_BYTES_MIN: usize = 1 << 10;
+
+/// A source as the loop sees it.
+pub(in crate::server) trait Intake: Send {
+    /// Registers the source's own socket, and from then on those that it accepts, under tokens of
+    /// this number.
+    fn register(&mut self, registry: &Registry, number: usize) -> io::Result<()>;
+
+    fn local_addr(&self) -> io::Result<SocketAddr>;
+
+    /// Takes note of an event for the source's own socket (part 0) or for another of its sockets.
+    fn note_event(&mut self, part: usize, event: &Event);
+
+    /// Reads once, and has what comes published; yields how many bytes that were, `None` when
+    /// nothing is left to be read.
+    fn serve(&mut self, core: &mut Core, registry: &Registry, buffer: &mut [u8]) -> Option<usize>;
+
+    /// Says goodbye to the producers.
+    fn end(&mut self, core: &mut Core);
+}
+
+impl<H: Handler> Worker<H> {
+    pub(super) fn note_source_event(&mut self, event: &Event) {
+        let Some((number, part)) = key::source_of(event.token()) else { return };
+        if let Some(source) = self.sources.get_mut(number) {
+            source.note_event(part, event);
+            self.ingest_pending = true;
+        }
+    }
+
+    /// Reads the sources that have something, each within its budget.
+    pub(super) fn ingest(&mut self) {
+        if !std::mem::take(&mut self.ingest_pending) {
+            return;
+        }
+        let mut buffer = std::mem::take(&mut self.receive_buffer);
+        for number in 0..self.sources.len() {
+            let mut budget = SOURCE_BYTES_PER_TURN;
+            while budget > 0 {
+                let Self { sources, core, poll, .. } = self;
+                let Some(source) = sources.get_mut(number) else { break };
+                let Some(len) = source.serve(core, poll.registry(), &mut buffer) else { break };
+                budget = budget.saturating_sub(len.max(READ_BYTES_MIN));
+                if self.core.outputs.encoded() > ARENA_BYTES_MAX {
+                    self.flush();
+                }
+            }
+            self.ingest_pending |= budget == 0;
+        }
+        self.receive_buffer = buffer;
+    }
+
+    pub(super) fn end_sources(&mut self) {
+        for mut source in std::mem::take(&mut self.sources) {
+            source.end(&mut self.core);
+        }
+    }
+}
+
+/// Datagrams.
+pub(in crate::server) struct UdpIntake<I: Ingestor> {
+    socket: Udp,
+    ingestor: I,
+    producer: Option<I::Producer>,
+    readable: bool,
+}
+
+impl<I: Ingestor> UdpIntake<I> {
+    pub(in crate::server) fn new(socket: Udp, ingestor: I) -> Self {
+        Self { socket, ingestor, producer: None, readable: false }
+    }
+}
+
+impl<I: Ingestor> Intake for UdpIntake<I> {
+    fn register(&mut self, registry: &Registry, number: usize) -> io::Result<()> {
+        self.socket.register(registry, key::source_token(number, 0))
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    fn note_event(&mut self, _: usize, event: &Event) {
+        self.readable |= event.is_readable() || event.is_error();
+    }
+
+    fn serve(&mut self, core: &mut Core, _: &Registry, buffer: &mut [u8]) -> Option<usize> {
+        if !self.readable {
+            return None;
+        }
+        let len = match self.socket.receive(buffer) {
+            Ok(Some(len)) => len,
+            Ok(None) => {
+                self.readable = false;
+                return None;
+            }
+            // What a sender did not hear is reported here; there is more to read.
+            Err(error) => {
+                tracing::warn!(%error, "a datagram was not received");
+                return Some(0);
+            }
+        };
+        let Self { ingestor, producer, .. } = self;
+        let datagram = Input::Datagram(buffer.get(..len).unwrap_or_default());
+        let called = guarded(|| {
+            let producer = producer.get_or_insert_with(|| ingestor.on_producer(None));
+            ingestor.on_input(&mut Ingest { core, stamp: Stamp::now() }, producer, datagram);
+        });
+        if called.is_none() {
+            self.end(core);
+        }
+        Some(len)
+    }
+
+    fn end(&mut self, core: &mut Core) {
+        if let Some(producer) = self.producer.take() {
+            let mut cx = Ingest { core, stamp: Stamp::now() };
+            guarded(|| self.ingestor.on_end(&mut cx, producer));
+        }
+    }
+}
