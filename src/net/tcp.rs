@@ -70,6 +70,12 @@ impl Tcp {
         self.0.peer_addr()
     }
 
+    /// What went wrong with the socket since the last call.
+    #[cfg(feature = "cli")]
+    pub(super) fn take_error(&self) -> io::Result<Option<io::Error>> {
+        self.0.take_error()
+    }
+
     fn written(
         &mut self,
         mut write: impl FnMut(&mut mio::net::TcpStream) -> io::Result<usize>,
