@@ -102,8 +102,7 @@ impl<'a, S: Scenario> Drive<'a, S> {
         scenario: &'a mut S,
         watch: &'a mut dyn Watch,
     ) -> Result<Self, LoadError> {
-        let watched =
-            |pid| Process::watch(pid).map_err(|source| LoadError::Process { pid, source });
+        let watched = |pid| Process::watch(pid).map_err(|error| LoadError::Process { pid, error });
         let process = plan.pid.map(watched).transpose()?;
         let fleet = Fleet::new(&plan.url, plan.waiting)?;
         let stage = Stage { phase: Phase::Opening, start: 0, end: 0 };

@@ -5,21 +5,22 @@ use crate::proto::Violation;
 use std::io;
 use std::net::SocketAddr;
 
-/// Why a run could not be made, in one line that says what to do.
+/// Why a run could not be made, in one line that says what to do: with its cause, so that no cause
+/// is to be printed behind it.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LoadError {
     /// The host has no address.
-    #[error("cannot look up {host}: {source}; check the URL's host")]
-    Host { host: String, source: io::Error },
+    #[error("cannot look up {host}: {error}; check the URL's host")]
+    Host { host: String, error: io::Error },
     /// A connection could not be opened.
     #[error("cannot open connection {number} to {address}: {end}{}", advice(.end))]
     Open { number: usize, address: SocketAddr, end: End },
-    /// The system gives no event queue, or nothing is to be read in /proc.
-    #[error("{what}: {source}")]
-    System { what: &'static str, source: io::Error },
+    /// The system gives no event queue.
+    #[error("{what}: {error}")]
+    System { what: &'static str, error: io::Error },
     /// `--pid` names no process that can be watched.
-    #[error("cannot watch process {pid}: {source}; give --pid the id of a running server")]
-    Process { pid: u32, source: io::Error },
+    #[error("cannot watch process {pid}: {error}; give --pid the id of a running server")]
+    Process { pid: u32, error: io::Error },
     /// The server refuses a request that the run depends on.
     #[error("the server refuses {what}: {answer}")]
     Refused { what: &'static str, answer: String },

@@ -8,9 +8,9 @@
 use super::client::{Client, Readiness, Reads, Rest, Target};
 use super::clock::{Clock, Nanos};
 use super::error::{End, LoadError};
+use super::keys::masking_key;
 use super::scenario::{Link, Scenario};
 use crate::http::{HeadLimits, Url};
-use crate::net::masking_key;
 use crate::proto::Config;
 use mio::{Events, Poll, Token};
 use std::io::{self, ErrorKind};
@@ -64,7 +64,7 @@ struct Turn {
 
 impl Fleet {
     pub(super) fn new(url: &Url, waiting: Waiting) -> Result<Self, LoadError> {
-        let system = |source| LoadError::System { what: "cannot make an event queue", source };
+        let system = |error| LoadError::System { what: "cannot make an event queue", error };
         let poll = Poll::new().map_err(system)?;
         let address = resolve(url)?;
         let head_limits = HeadLimits::default();
@@ -193,8 +193,8 @@ impl Fleet {
         match self.poll.poll(&mut self.events, Some(Duration::from_nanos(nanos))) {
             Ok(()) => {}
             Err(error) if error.kind() == ErrorKind::Interrupted => self.events.clear(),
-            Err(source) => {
-                return Err(LoadError::System { what: "cannot wait for sockets", source });
+            Err(error) => {
+                return Err(LoadError::System { what: "cannot wait for sockets", error });
             }
         }
         let was_empty = spin && self.events.is_empty() && self.ready.is_empty();
@@ -254,7 +254,7 @@ impl Fleet {
 /// The address of the URL's host; of several the first that takes a connection, if one does:
 /// `localhost` is two, and many a server listens on one of them.
 fn resolve(url: &Url) -> Result<SocketAddr, LoadError> {
-    let failed = |source| LoadError::Host { host: url.host().to_owned(), source };
+    let failed = |error| LoadError::Host { host: url.host().to_owned(), error };
     let addresses = (url.host(), url.port()).to_socket_addrs().map_err(failed)?;
     let addresses: Vec<SocketAddr> = addresses.collect();
     let first = addresses.first().copied();

@@ -16,6 +16,7 @@ mod error;
 mod faults;
 mod fleet;
 mod idle;
+mod keys;
 mod payload;
 mod process;
 mod recorder;

@@ -81,18 +81,34 @@ impl Payload {
 
     /// Whether this is the payload with the number `expected`.
     pub(super) fn check(&self, message: Message<'_>, expected: u64) -> Verdict {
-        let (payload, len) = (message.payload(), self.bytes.len());
-        let width = len.min(NUMBER_BYTES);
+        let payload = message.payload();
+        let same_kind = message.opcode() == self.content.opcode();
+        // Whole numbers are compared as one.
+        if let (Some((number, filler)), Some((_, own))) = (
+            payload.split_first_chunk::<NUMBER_BYTES>(),
+            self.bytes.split_first_chunk::<NUMBER_BYTES>(),
+        ) && u128::from_le_bytes(*number) == u128::from_le_bytes(digits(expected))
+            && filler == own
+            && same_kind
+        {
+            return Verdict::Expected;
+        }
+        self.judge(payload, same_kind, expected)
+    }
+
+    /// As [`Self::check`], for payloads that are short or not the expected ones.
+    #[cold]
+    fn judge(&self, payload: &[u8], same_kind: bool, expected: u64) -> Verdict {
+        let width = self.bytes.len().min(NUMBER_BYTES);
         let (Some((number, filler)), Some(own)) =
             (payload.split_at_checked(width), self.bytes.get(width..))
         else {
             return Verdict::Wrong;
         };
-        if filler != own || message.opcode() != self.content.opcode() {
+        if filler != own || !same_kind {
             return Verdict::Wrong;
         }
-        let digits = digits(expected);
-        if Some(number) == digits.get(..width) {
+        if Some(number) == digits(expected).get(..width) {
             return Verdict::Expected;
         }
         distance(number, expected)
@@ -100,7 +116,6 @@ impl Payload {
 }
 
 /// How far the number in a payload is from the one expected, as far as its digits can tell.
-#[cold]
 fn distance(digits: &[u8], expected: u64) -> Verdict {
     let mut number = 0;
     for (place, digit) in digits.iter().enumerate() {

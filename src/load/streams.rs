@@ -57,6 +57,9 @@ impl Streams {
         if market.unstamped > 0 {
             report.count("unstamped", "events without a time", market.unstamped);
         }
+        if market.ahead > 0 {
+            report.count("ahead", "events from ahead of our clock", market.ahead);
+        }
         if self.stalled > 0 {
             report.count("stalled", "subscribers that never read", self.stalled as u64);
             report.count("stalled_ended", "of them closed by the server", market.stalled_ended);
@@ -105,6 +108,9 @@ struct Market {
     measured: u64,
     gaps: u64,
     unstamped: u64,
+    /// Events whose time was yet to come when they arrived: the clocks differ, or the market's
+    /// time is not the day's.
+    ahead: u64,
     stalled_ended: u64,
 }
 
@@ -137,6 +143,7 @@ impl Market {
             measured: 0,
             gaps: 0,
             unstamped: 0,
+            ahead: 0,
             stalled_ended: 0,
         }
     }
@@ -158,7 +165,9 @@ impl Market {
         let event_time = || Some(envelope.event_ms()?.saturating_mul(NANOS_A_MILLISECOND));
         match (envelope.ingest.or_else(event_time), self.clock) {
             (Some(stamp), Some(clock)) => {
-                self.ages.record(clock.of_day(now).saturating_sub(stamp));
+                let now = clock.of_day(now);
+                self.ahead += u64::from(stamp > now);
+                self.ages.record(now.saturating_sub(stamp));
             }
             _ => self.unstamped += 1,
         }
