@@ -117,9 +117,9 @@ impl Fleet {
         }
     }
 
-    /// A connection that could not be opened.
+    /// A connection that could not be opened: of several the first.
     pub(super) fn pop_not_opened(&mut self) -> Option<(usize, End)> {
-        self.not_opened.pop()
+        (!self.not_opened.is_empty()).then(|| self.not_opened.swap_remove(0))
     }
 
     /// The sending side of a client, if it is open; what is sent goes out at the end of the turn.

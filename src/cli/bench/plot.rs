@@ -12,6 +12,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 const SIZE: (u32, u32) = (960, 540);
+const FONT: (&str, u32) = ("sans-serif", 14);
 /// Easy to tell apart, also for those who see fewer colours.
 const COLOURS: [RGBColor; 8] = [
     RGBColor(0, 114, 178),
@@ -133,7 +134,8 @@ fn chart(
         .y_desc("latency, µs")
         .x_labels(8)
         .x_label_formatter(&|nines| percentile_name(*nines))
-        .y_label_formatter(&|us| format!("{us}"))
+        .y_label_formatter(&|us| latency_name(*us))
+        .label_style(FONT)
         .light_line_style(RGBColor(235, 235, 235))
         .bold_line_style(RGBColor(210, 210, 210))
         .draw()?;
@@ -146,6 +148,7 @@ fn chart(
     }
     chart
         .configure_series_labels()
+        .label_font(FONT)
         .position(SeriesLabelPosition::UpperLeft)
         .background_style(WHITE.mix(0.85))
         .border_style(RGBColor(210, 210, 210))
@@ -171,9 +174,22 @@ fn percentile_name(nines: f64) -> String {
     format!("{percentile:.digits$}%")
 }
 
+/// One, two and five of each power of ten have names: more would run into one another.
+fn latency_name(us: f64) -> String {
+    let digit = us / 10f64.powf(us.log10().floor());
+    let named = [1.0, 2.0, 5.0].iter().any(|round| (digit / round - 1.0).abs() < 1e-6);
+    if named { us.to_string() } else { String::new() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn round_latencies_have_names() {
+        let names = [0.5, 1.0, 3.0, 20.0, 40.0, 5000.0].map(latency_name);
+        assert_eq!(names, ["0.5", "1", "", "20", "", "5000"]);
+    }
 
     /// The axis: each further nine is one step.
     #[test]
