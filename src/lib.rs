@@ -18,6 +18,8 @@ pub mod cli;
 pub mod feed;
 pub mod http;
 mod hub;
+#[cfg(feature = "cli")]
+mod load;
 #[cfg(feature = "market")]
 pub mod market;
 pub mod net;

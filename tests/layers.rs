@@ -18,20 +18,24 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("server", &["hub", "outbox", "net", "http", "proto"]),
     ("market", &["server", "http", "proto"]),
     ("feed", &[]),
-    ("cli", &["market", "feed", "server", "http", "proto"]),
+    ("load", &["net", "http", "proto"]),
+    ("cli", &["market", "feed", "load", "server", "http", "proto"]),
 ];
 
 /// Crates that only some layers may name.
 const RESTRICTED: &[(&str, &[&str])] = &[
-    ("mio", &["net", "server"]),
+    ("mio", &["net", "server", "load"]),
     ("socket2", &["net"]),
-    ("rustix", &["net"]),
+    ("rustix", &["net", "cli"]),
     ("getrandom", &["net"]),
     ("core_affinity", &["server"]),
     ("slab", &["hub"]),
     ("httparse", &["http"]),
     ("zlib_rs", &["proto"]),
+    ("hdrhistogram", &["load"]),
     ("clap", &["cli"]),
+    ("indicatif", &["cli"]),
+    ("plotters", &["cli"]),
     ("anyhow", &["cli"]),
 ];
 
@@ -228,6 +232,7 @@ fn the_checker_finds_planted_faults() {
         ("http/head.rs", "use crate::hub;"),
         ("server/worker.rs", "use crate::feed::Sink;"),
         ("feed/replay.rs", "use crate::{feed::Sink, server::{Options, Stats}};"),
+        ("load/fleet.rs", "use crate::server::Options;"),
         ("market/book.rs", "let x = crate::hub::Topics::default();"),
         ("hub/inbox.rs", "use mio::Waker;"),
         ("proto/time.rs", "let now = std::time::Instant::now();"),

@@ -1,8 +1,9 @@
-//! The program: arguments, start-up, and its three servers.
+//! The program: arguments, start-up, its three servers, and its load generator.
 //! Invariant: a mistake of the user's is answered in one line that says what to do; exit code 2 for
 //! the command line, 1 for everything else.
 
 mod args;
+mod bench;
 mod chat;
 mod echo;
 mod feeds;
@@ -33,6 +34,9 @@ enum Command {
     Echo(echo::EchoArguments),
     /// Send every message to all connected clients, the sender too
     Chat(chat::ChatArguments),
+    /// Put load on a WebSocket server, this one or another, and measure it
+    #[command(subcommand_required = true, arg_required_else_help = true)]
+    Bench(bench::BenchArguments),
 }
 
 /// Runs the program with the process's arguments.
@@ -46,6 +50,7 @@ pub fn main() -> ExitCode {
         Command::Serve(serve) => serve.run(),
         Command::Echo(echo) => echo.run(),
         Command::Chat(chat) => chat.run(),
+        Command::Bench(bench) => bench.run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -76,9 +81,15 @@ fn explain(error: &clap::Error) -> ExitCode {
     ExitCode::from(2)
 }
 
-/// The subcommand on the command line, after a space; nothing where there is none.
+/// The subcommands on the command line, each after a space; nothing where there is none.
 fn subcommand() -> String {
-    let first = std::env::args().nth(1).unwrap_or_default();
-    let known = Arguments::command().get_subcommands().any(|known| known.get_name() == first);
-    if known { format!(" {first}") } else { String::new() }
+    let (mut command, mut known) = (Arguments::command(), String::new());
+    for word in std::env::args().skip(1) {
+        let Some(found) = command.find_subcommand(&word).cloned() else {
+            break;
+        };
+        known.push_str(&format!(" {word}"));
+        command = found;
+    }
+    known
 }

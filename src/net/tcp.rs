@@ -80,6 +80,12 @@ impl Tcp {
         self.0.peer_addr()
     }
 
+    /// What went wrong with the socket since the last call.
+    #[cfg(feature = "cli")]
+    pub(super) fn take_error(&self) -> io::Result<Option<io::Error>> {
+        self.0.take_error()
+    }
+
     fn written(
         &self,
         write: impl Fn(&mio::net::TcpStream) -> io::Result<usize>,

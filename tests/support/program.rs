@@ -68,8 +68,7 @@ impl Program {
 
     /// Sends a signal: `TERM`, `INT`.
     pub(crate) fn signal(&self, name: &str) {
-        let kill = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status();
-        assert!(kill.expect("there is a kill command").success());
+        signal(self.child.id(), name);
     }
 
     /// Waits for the program to end by itself.
@@ -88,14 +87,32 @@ impl Drop for Program {
 
 /// Runs the program until it ends by itself.
 pub(crate) fn run(arguments: &[&str]) -> Said {
+    said(arguments, |_| {})
+}
+
+/// Runs the program, and sends it a signal once something is so.
+pub(crate) fn run_with_signal(arguments: &[&str], name: &str, is_so: impl FnMut() -> bool) -> Said {
+    said(arguments, |child| {
+        eventually("the program is at work", is_so);
+        signal(child.id(), name);
+    })
+}
+
+fn said(arguments: &[&str], meanwhile: impl FnOnce(&Child)) -> Said {
     let mut command = command(arguments);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("the program starts");
     let stdout = collect(child.stdout.take());
     let stderr = collect(child.stderr.take());
+    meanwhile(&child);
     let status = wait(&mut child);
     let text = |thread: JoinHandle<String>| thread.join().expect("output is UTF-8");
     Said { status, stdout: text(stdout), stderr: text(stderr) }
+}
+
+fn signal(process: u32, name: &str) {
+    let kill = Command::new("kill").args(["-s", name, &process.to_string()]).status();
+    assert!(kill.expect("there is a kill command").success());
 }
 
 fn command(arguments: &[&str]) -> Command {

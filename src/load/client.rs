@@ -1,0 +1,277 @@
+//! One connection of a fleet: connecting, its handshake (RFC 6455 §4.1), then the Client role.
+//! Invariant: all bytes to be sent leave by [`Client::flush`], in order, in as few writes as the
+//! socket allows.
+
+use super::clock::{Clock, Nanos};
+use super::error::End;
+use super::scenario::{Link, Scenario};
+use crate::http::{ClientHandshake, HeadLimits, Url};
+use crate::net::{ReceiveBuffer, Received, Tcp, Written, nonce};
+use crate::proto::{Config, Connection, Event, Millis, State};
+use mio::{Registry, Token};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// Reads of one connection before the others get their turn.
+const READS_A_TURN_MAX: usize = 16;
+/// Room that an emptied send buffer may keep: connections that once sent a lot give it back.
+const RETAINED_BYTES_MAX: usize = 256 << 10;
+
+/// Where the connections of a fleet go, and how.
+#[derive(Debug)]
+pub(super) struct Target {
+    pub(super) url: Url,
+    pub(super) address: SocketAddr,
+    pub(super) config: Arc<Config>,
+    pub(super) head_limits: HeadLimits,
+}
+
+/// Whether a client takes what it is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reads {
+    Everything,
+    /// Nothing after the handshake.
+    Nothing,
+}
+
+/// What the poll said of a socket.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Readiness {
+    pub(super) readable: bool,
+    pub(super) writable: bool,
+    /// The peer has closed, or the socket failed: read on to its end.
+    pub(super) ended: bool,
+}
+
+/// Whether there is more to read at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rest {
+    Nothing,
+    More,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub(super) struct Client {
+    socket: Tcp,
+    stage: Stage,
+    reads: Reads,
+    output: Vec<u8>,
+    /// Bytes of `output` that have gone.
+    gone: usize,
+    /// False since the socket last refused bytes.
+    writable: bool,
+}
+
+#[derive(Debug)]
+enum Stage {
+    Connecting,
+    Handshake(Box<Opening>),
+    Open(Connection),
+}
+
+#[derive(Debug)]
+struct Opening {
+    handshake: ClientHandshake,
+    received: Vec<u8>,
+}
+
+impl Client {
+    /// Starts to connect.
+    pub(super) fn dial(
+        target: &Target,
+        registry: &Registry,
+        token: Token,
+        reads: Reads,
+    ) -> io::Result<Self> {
+        let buffer = match reads {
+            Reads::Everything => ReceiveBuffer::Usual,
+            Reads::Nothing => ReceiveBuffer::Least,
+        };
+        let mut socket = Tcp::connect(target.address, buffer)?;
+        socket.register(registry, token)?;
+        let (stage, output) = (Stage::Connecting, Vec::new());
+        Ok(Self { socket, stage, reads, output, gone: 0, writable: true })
+    }
+
+    /// Whether the handshake is done.
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self.stage, Stage::Open(_))
+    }
+
+    pub(super) fn reads(&self) -> Reads {
+        self.reads
+    }
+
+    /// Bytes that the socket has not taken yet.
+    pub(super) fn queued(&self) -> usize {
+        self.output.len() - self.gone
+    }
+
+    /// The sending side, once the connection is open.
+    pub(super) fn link(&mut self) -> Option<Link<'_>> {
+        match &mut self.stage {
+            Stage::Open(connection) => Some(Link { connection, output: &mut self.output }),
+            _ => None,
+        }
+    }
+
+    /// Does what the socket is ready for. An error is the end of the connection.
+    pub(super) fn serve<S: Scenario>(
+        &mut self,
+        number: usize,
+        readiness: Readiness,
+        target: &Target,
+        buffer: &mut [u8],
+        clock: Clock,
+        scenario: &mut S,
+    ) -> Result<Rest, End> {
+        self.writable |= readiness.writable;
+        if matches!(self.stage, Stage::Connecting) {
+            if !self.socket.connected().map_err(End::Io)? {
+                return Ok(Rest::Nothing);
+            }
+            let handshake = ClientHandshake::new(&target.url, nonce());
+            handshake.encode(&mut self.output);
+            let received = Vec::new();
+            self.stage = Stage::Handshake(Box::new(Opening { handshake, received }));
+        }
+        let mut rest = Rest::Nothing;
+        if self.is_open() && self.reads == Reads::Nothing {
+            if readiness.ended {
+                return Err(End::Vanished);
+            }
+        } else if readiness.readable || readiness.ended {
+            rest = self.read(number, readiness, target, buffer, clock, scenario)?;
+        }
+        self.flush()?;
+        Ok(rest)
+    }
+
+    /// Reads until the socket has no more, or it is the others' turn.
+    fn read<S: Scenario>(
+        &mut self,
+        number: usize,
+        readiness: Readiness,
+        target: &Target,
+        buffer: &mut [u8],
+        clock: Clock,
+        scenario: &mut S,
+    ) -> Result<Rest, End> {
+        for _ in 0..READS_A_TURN_MAX {
+            let len = match self.socket.read(buffer).map_err(End::Io)? {
+                Received::Bytes(len) => len,
+                Received::WouldBlock => return Ok(Rest::Nothing),
+                Received::End => return Err(self.end()),
+            };
+            let now = clock.now();
+            let bytes = buffer.get_mut(..len).unwrap_or_default();
+            let opened = match &mut self.stage {
+                Stage::Open(_) => self.take(number, bytes, now, scenario).map(|()| true),
+                _ => self.take_answer(number, bytes, target, now, scenario),
+            };
+            if !opened? || self.reads == Reads::Nothing {
+                return Ok(Rest::Nothing);
+            }
+            // A short read has emptied the socket, unless its end is still to be read.
+            if len < buffer.len() && !readiness.ended {
+                return Ok(Rest::Nothing);
+            }
+        }
+        Ok(Rest::More)
+    }
+
+    /// Bytes of the handshake's answer, and perhaps frames behind it. `false`: more is needed.
+    fn take_answer<S: Scenario>(
+        &mut self,
+        number: usize,
+        bytes: &[u8],
+        target: &Target,
+        now: Nanos,
+        scenario: &mut S,
+    ) -> Result<bool, End> {
+        let Stage::Handshake(opening) = &mut self.stage else {
+            return Ok(false);
+        };
+        opening.received.extend_from_slice(bytes);
+        let answer = opening.handshake.try_parse(&opening.received, &target.head_limits);
+        let Some(answer) = answer.map_err(End::Handshake)? else {
+            return Ok(false);
+        };
+        let head_len = answer.head_len();
+        let mut frames = opening.received.split_off(head_len);
+        let connection = Connection::new(Arc::clone(&target.config), Millis(0));
+        self.stage = Stage::Open(connection);
+        if let Some(mut link) = self.link() {
+            scenario.on_open(number, &mut link, now);
+        }
+        if !frames.is_empty() && self.reads == Reads::Everything {
+            self.take(number, &mut frames, now, scenario)?;
+        }
+        Ok(true)
+    }
+
+    /// Bytes of frames.
+    fn take<S: Scenario>(
+        &mut self,
+        number: usize,
+        bytes: &mut [u8],
+        now: Nanos,
+        scenario: &mut S,
+    ) -> Result<(), End> {
+        let Stage::Open(connection) = &mut self.stage else {
+            return Ok(());
+        };
+        let mut at = 0;
+        loop {
+            let before = connection.state();
+            let input = bytes.get_mut(at..).unwrap_or_default();
+            let step = connection.handle_input(input, Millis(0), &mut self.output);
+            let step = step.map_err(End::Violation)?;
+            at += step.consumed;
+            match step.event {
+                Some(Event::Message(message)) => scenario.on_message(number, message, now),
+                Some(Event::Close(frame)) if before == State::Open => {
+                    let code = frame.code.number();
+                    // The answer to it: whether it still gets through changes nothing.
+                    let _ = self.flush();
+                    return Err(End::Closed(code));
+                }
+                Some(_) => {}
+                None => break,
+            }
+        }
+        scenario.on_read(number, &mut Link { connection, output: &mut self.output }, now);
+        Ok(())
+    }
+
+    /// What the end of the peer's bytes means.
+    fn end(&self) -> End {
+        match &self.stage {
+            Stage::Connecting | Stage::Handshake(_) => End::NoAnswer,
+            Stage::Open(connection) if connection.state() == State::Open => End::Vanished,
+            Stage::Open(_) => End::ByUs,
+        }
+    }
+
+    /// Writes what there is, as far as the socket takes it.
+    pub(super) fn flush(&mut self) -> Result<(), End> {
+        while self.writable && self.queued() > 0 {
+            let pending = self.output.get(self.gone..).unwrap_or_default();
+            match self.socket.write(pending).map_err(End::Io)? {
+                Written::Bytes(len) => self.gone += len,
+                Written::WouldBlock => self.writable = false,
+            }
+        }
+        if self.queued() == 0 {
+            self.output.clear();
+            self.output.shrink_to(RETAINED_BYTES_MAX);
+            self.gone = 0;
+        } else if self.gone > self.output.len() / 2 {
+            self.output.drain(..self.gone);
+            self.gone = 0;
+        }
+        Ok(())
+    }
+}
