@@ -332,9 +332,8 @@ impl<H: Handler> Worker<H> {
     }
 
     fn run_timers(&mut self) {
-        let mut due = Vec::new();
-        self.timers.advance(self.now, &mut due);
-        for (key, tick) in due {
+        self.timers.advance(self.now);
+        while let Some((key, tick)) = self.timers.pop_due() {
             let now = self.now;
             let Some(session) = self.session(key) else {
                 continue;
