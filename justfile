@@ -24,6 +24,10 @@ bench *arguments:
 instructions *arguments:
     benches/instructions/run {{ arguments }}
 
+# tickwire beside servers on other libraries; arguments go to benches/peers/run.
+peers *arguments:
+    benches/peers/run {{ arguments }}
+
 # The Autobahn suite against `tickwire echo`; arguments go to autobahn/run.
 autobahn *arguments:
     autobahn/run {{ arguments }}
