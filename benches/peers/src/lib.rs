@@ -11,6 +11,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
+/// As the program tickwire has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 pub const MESSAGE_BYTES_MAX: usize = 16 << 20;
 /// Messages that a subscriber may be behind before its connection is dropped.
 const BACKLOG: usize = 4096;
