@@ -16,9 +16,17 @@ lint:
 doc:
     .ci/run doc
 
-# The benchmarks; arguments go to cargo bench.
+# Criterion's benchmarks; arguments go to criterion.
 bench *arguments:
-    cargo bench {{ arguments }}
+    cargo bench --bench protocol --bench loopback -- {{ arguments }}
+
+# Instruction counts of the hot paths, beside the committed ones; --update writes these anew.
+instructions *arguments:
+    benches/instructions/run {{ arguments }}
+
+# tickwire beside servers on other libraries; arguments go to benches/peers/run.
+peers *arguments:
+    benches/peers/run {{ arguments }}
 
 # The Autobahn suite against `tickwire echo`; arguments go to autobahn/run.
 autobahn *arguments:

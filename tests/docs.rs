@@ -115,7 +115,7 @@ fn the_readme_names_every_cause() {
 /// Pages in the root, docs/ and the folders that have a README.
 fn pages() -> Vec<PathBuf> {
     let mut pages = Vec::new();
-    let with_readme = ["autobahn", "tests/clients", "tests/interop", "fuzz", "benches"];
+    let with_readme = ["autobahn", "tests/clients", "tests/interop", "fuzz", "benches/peers"];
     for folder in ["", "docs", "docs/decisions"].into_iter().chain(with_readme) {
         let Ok(entries) = fs::read_dir(root().join(folder)) else {
             continue;

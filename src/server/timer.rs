@@ -8,6 +8,7 @@
 //! is advanced.
 
 use super::key::Key;
+use super::table::Pages;
 use crate::proto::Millis;
 
 /// Milliseconds in a tick.
@@ -15,9 +16,8 @@ const TICK: u64 = 8;
 /// Ticks until the wheel comes round: about 8 s.
 const SLOTS: usize = 1024;
 const WORDS: usize = SLOTS / 64;
-/// Reminders for which a slot keeps room: connections that came together stay together, and would
-/// leave room for all of them in every slot.
-const SLOT_RETAINED_MAX: usize = 4;
+/// The end of a list.
+const NONE: u32 = u32::MAX;
 
 /// The tick of a reminder that is set, as a connection remembers it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,19 +28,40 @@ impl Tick {
     pub(super) const NONE: Self = Self(u64::MAX);
 }
 
-/// Reminders of one worker's connections.
+/// Reminders of one worker's connections. Memory grows with their number alone: what has come leaves
+/// its place to another.
 #[derive(Debug)]
 pub(super) struct Timers {
-    slots: Vec<Vec<Key>>,
+    /// Where the list of each slot begins in `places`.
+    slots: Vec<u32>,
     /// Which slots have entries, a bit each.
     occupied: [u64; WORDS],
     /// The first tick that has not been looked at.
     next: u64,
+    places: Pages<Place>,
+    /// Where the list of those that are due begins, and that of places to be taken again.
+    due: u32,
+    free: u32,
+}
+
+/// A reminder, and the one that follows it in its list.
+#[derive(Debug)]
+struct Place {
+    key: Key,
+    tick: Tick,
+    next: u32,
 }
 
 impl Timers {
     pub(super) fn new() -> Self {
-        Self { slots: vec![Vec::new(); SLOTS], occupied: [0; WORDS], next: 0 }
+        Self {
+            slots: vec![NONE; SLOTS],
+            occupied: [0; WORDS],
+            next: 0,
+            places: Pages::new(),
+            due: NONE,
+            free: NONE,
+        }
     }
 
     /// Sees to it that there is a reminder for `key` by `deadline`, `set` being the one it has.
@@ -50,22 +71,34 @@ impl Timers {
             return set;
         }
         let horizon = self.next + SLOTS as u64 - 1;
-        let tick = deadline.0.div_ceil(TICK).clamp(self.next, horizon);
-        if set <= Tick(tick) {
+        let number = deadline.0.div_ceil(TICK).clamp(self.next, horizon);
+        let tick = Tick(number);
+        if set <= tick {
             return set;
         }
-        let index = slot_of(tick);
+        let index = slot_of(number);
         if let (Some(slot), Some(word)) =
             (self.slots.get_mut(index), self.occupied.get_mut(index / 64))
         {
-            slot.push(key);
+            let place = Place { key, tick, next: *slot };
+            match self.places.get_mut(self.free) {
+                Some(free) => {
+                    *slot = std::mem::replace(&mut self.free, free.next);
+                    *free = place;
+                }
+                None => {
+                    let Ok(new) = u32::try_from(self.places.len()) else { return set };
+                    self.places.push(place);
+                    *slot = new;
+                }
+            }
             *word |= 1 << (index % 64);
         }
-        Tick(tick)
+        tick
     }
 
-    /// Moves the reminders due by `now` to `due`.
-    pub(super) fn advance(&mut self, now: Millis, due: &mut Vec<(Key, Tick)>) {
+    /// Has [`Self::pop_due`] yield the reminders due by `now`.
+    pub(super) fn advance(&mut self, now: Millis) {
         let end = now.0 / TICK + 1;
         // After a long sleep each slot is looked at once.
         let passes = end.saturating_sub(self.next).min(SLOTS as u64);
@@ -79,11 +112,21 @@ impl Timers {
                 && let Some(slot) = self.slots.get_mut(index)
             {
                 *word &= !bit;
-                due.extend(slot.drain(..).map(|key| (key, Tick(tick))));
-                slot.shrink_to(SLOT_RETAINED_MAX);
+                while let Some(place) = self.places.get_mut(*slot) {
+                    let following = std::mem::replace(&mut place.next, self.due);
+                    self.due = std::mem::replace(slot, following);
+                }
             }
         }
         self.next = self.next.max(end);
+    }
+
+    /// A reminder that is due, in no order.
+    pub(super) fn pop_due(&mut self) -> Option<(Key, Tick)> {
+        let place = self.places.get_mut(self.due)?;
+        let following = std::mem::replace(&mut place.next, self.free);
+        self.free = std::mem::replace(&mut self.due, following);
+        Some((place.key, place.tick))
     }
 
     /// When the next reminder comes; `None` if there is none.
@@ -125,9 +168,8 @@ mod tests {
     }
 
     fn due(timers: &mut Timers, now: u64) -> Vec<u32> {
-        let mut due = Vec::new();
-        timers.advance(Millis(now), &mut due);
-        due.iter().map(|(key, _)| key.index).collect()
+        timers.advance(Millis(now));
+        std::iter::from_fn(|| timers.pop_due()).map(|(key, _)| key.index).collect()
     }
 
     #[test]
@@ -150,6 +192,21 @@ mod tests {
         let early = timers.remind(key(1), Millis(100), late);
         assert!(early < late);
         assert_eq!(due(&mut timers, 110), [1]);
+    }
+
+    /// Reminders that have come leave their places to others.
+    #[test]
+    fn memory_grows_with_the_reminders_that_are_set() {
+        let mut timers = Timers::new();
+        for round in 1..100 {
+            for index in 0..10 {
+                timers.remind(key(index), Millis(round * 50), Tick::NONE);
+            }
+            let mut indices = due(&mut timers, round * 50 + TICK);
+            indices.sort_unstable();
+            assert!(indices.into_iter().eq(0..10), "each once");
+        }
+        assert_eq!(timers.places.len(), 10);
     }
 
     proptest! {

@@ -48,8 +48,6 @@ const ACCEPTS_PER_TURN: usize = 64;
 const RECEIVE_BUFFER_BYTES: usize = 512 << 10;
 /// Bytes of frames encoded in a turn after which connections are flushed before it goes on.
 const ARENA_BYTES_MAX: usize = 1 << 20;
-/// Reminders for which room is kept.
-const DUE_RETAINED_MAX: usize = 64;
 /// How long accepting pauses when descriptors or memory have run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -110,7 +108,6 @@ pub(super) struct Worker<H: Handler> {
     gone: Vec<Key>,
     /// Taken and given back, so that it is allocated once.
     dirty: Vec<Key>,
-    due: Vec<(Key, Tick)>,
     /// How often connections were flushed.
     rotation: usize,
     receive_buffer: Vec<u8>,
@@ -159,7 +156,6 @@ impl<H: Handler> Worker<H> {
             ready: VecDeque::new(),
             gone: Vec::new(),
             dirty: Vec::new(),
-            due: Vec::new(),
             rotation: 0,
             receive_buffer: vec![0; RECEIVE_BUFFER_BYTES],
             now: Millis(0),
@@ -375,9 +371,8 @@ impl<H: Handler> Worker<H> {
     }
 
     fn run_timers(&mut self) {
-        let mut due = std::mem::take(&mut self.due);
-        self.timers.advance(self.now, &mut due);
-        for (key, tick) in due.drain(..) {
+        self.timers.advance(self.now);
+        while let Some((key, tick)) = self.timers.pop_due() {
             let now = self.now;
             let Some(session) = self.session(key) else {
                 continue;
@@ -391,8 +386,6 @@ impl<H: Handler> Worker<H> {
             }
             self.remind(key);
         }
-        due.shrink_to(DUE_RETAINED_MAX);
-        self.due = due;
     }
 
     /// Gives each connection that has something to send its one write of the turn.
