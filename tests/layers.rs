@@ -29,7 +29,7 @@ const RESTRICTED: &[(&str, &[&str])] = &[
     ("rustix", &["net", "cli"]),
     ("getrandom", &["net"]),
     ("core_affinity", &["server"]),
-    ("slab", &["hub"]),
+    ("slab", &["hub", "server"]),
     ("httparse", &["http"]),
     ("zlib_rs", &["proto"]),
     ("hdrhistogram", &["load"]),

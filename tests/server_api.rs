@@ -144,6 +144,26 @@ fn on_drain_comes_when_a_slow_peer_has_caught_up() {
     client.close();
 }
 
+/// Messages long enough to be written from where they lie keep their place among the short ones,
+/// whether the socket takes them at once or not.
+#[test]
+fn messages_of_all_lengths_arrive_in_order() {
+    let stage = puppets(Options { send_queue_bytes_max: 64 << 20, ..options() });
+    let mut client = stage.open();
+    let messages: Vec<String> =
+        (0..120).map(|n| format!("{n} ").repeat([1, 40_000, 1, 1, 8_000, 20][n % 6])).collect();
+    for message in &messages {
+        client.send(&text(message));
+    }
+    eventually("all are handled", || stage.server.stats().messages_in == 120);
+    for message in &messages {
+        client.expect_text(message);
+    }
+    // The socket had refused some of them.
+    client.expect_text("drained");
+    client.close();
+}
+
 /// §7.4.1, 1001: at the end each session may say a last thing, and is closed.
 #[test]
 fn a_stopping_server_says_goodbye() {

@@ -37,20 +37,30 @@ fn a_pinned_worker_has_one_core() {
     let allowed = core_affinity::get_core_ids().unwrap();
     let core = allowed.last().unwrap().id.to_string();
     let program = Program::start(&["serve", "--pin", &core]);
-    let cores_of = |thread: &str| {
+    let read = |path: &std::path::Path, file| {
+        std::fs::read_to_string(path.join(file)).unwrap_or_default()
+    };
+    let find = |thread: &str| {
         let tasks = std::fs::read_dir(format!("/proc/{}/task", program.id())).unwrap();
-        let tasks = tasks.map(|task| task.unwrap().path());
-        let named = |name: &str| name.trim() == thread;
-        let read = |path: &std::path::Path, file| {
-            std::fs::read_to_string(path.join(file)).unwrap_or_default()
-        };
-        let task = tasks.into_iter().find(|task| named(&read(task, "comm")));
-        let status = read(&task.unwrap_or_else(|| panic!("no thread {thread}")), "status");
-        let line = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
-        line.map(|line| line.trim().to_owned())
+        let mut tasks = tasks.map(|task| task.unwrap().path());
+        tasks.find(|task| read(task, "comm").trim() == thread)
     };
     // The first worker runs on the main thread, and is pinned when it has begun to serve.
     support::client::Client::open_at(program.address, "/ws").expect_alive();
+    let cores_of = |thread: &str| {
+        let start = Instant::now();
+        let task = loop {
+            // A thread names itself, some time after it has started.
+            match find(thread) {
+                Some(task) => break task,
+                None => assert!(start.elapsed() < DEADLINE, "no thread {thread}"),
+            }
+            std::thread::yield_now();
+        };
+        let status = read(&task, "status");
+        let line = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+        line.map(|line| line.trim().to_owned())
+    };
     assert_eq!(cores_of("tickwire"), Some(core.clone()));
     if allowed.len() > 1 {
         assert_ne!(cores_of("feed"), Some(core));
