@@ -37,9 +37,8 @@ fn a_pinned_worker_has_one_core() {
     let allowed = core_affinity::get_core_ids().unwrap();
     let core = allowed.last().unwrap().id.to_string();
     let program = Program::start(&["serve", "--pin", &core]);
-    let read = |path: &std::path::Path, file| {
-        std::fs::read_to_string(path.join(file)).unwrap_or_default()
-    };
+    let read =
+        |path: &std::path::Path, file| std::fs::read_to_string(path.join(file)).unwrap_or_default();
     let find = |thread: &str| {
         let tasks = std::fs::read_dir(format!("/proc/{}/task", program.id())).unwrap();
         let mut tasks = tasks.map(|task| task.unwrap().path());

@@ -6,7 +6,9 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 use tickwire::proto::frame::{self, Position};
 use tickwire::proto::{Message, OpCode};
-use tickwire::server::{Context, Handler, Opening, Options, Server, ShutdownHandle, Upgrade};
+use tickwire::server::{
+    Context, Handler, Opening, Options, Server, ShutdownHandle, SocketOptions, Upgrade,
+};
 
 const TOPIC: &str = "ticks";
 const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
@@ -47,7 +49,9 @@ impl Rehearsed {
     fn connect(clients: usize, task: Task, messages: usize) -> Self {
         let local: SocketAddr = ([127, 0, 0, 1], 0).into();
         // Nobody answers the close frame.
-        let options = Options { drain_timeout: Duration::ZERO, ..Options::default() };
+        // Nobody reads before all is over: what the kernel would not take is another path.
+        let sockets = SocketOptions { notsent_lowat_bytes: None, ..SocketOptions::default() };
+        let options = Options { drain_timeout: Duration::ZERO, sockets, ..Options::default() };
         let server = Server::builder(local).options(options).build().expect("a free port");
         let connect = |_| {
             let mut client = TcpStream::connect(server.local_addr()).expect("a listening server");
