@@ -62,6 +62,9 @@ impl Decoder {
         input: &[u8],
         rules: Rules,
     ) -> Result<(usize, Option<Header>), Violation> {
+        if input.is_empty() {
+            return Ok((0, None));
+        }
         if self.partial_len == 0
             && let Some((header, len)) = Header::parse(input, rules)?
         {
