@@ -359,7 +359,7 @@ fn expect_one_line(arguments: &[&str], code: i32, says: &[&str]) {
 #[test]
 fn wrong_arguments_are_told() {
     let cases: [(&[&str], &[&str]); 8] = [
-        (&["echo"], &["URL", "tickwire bench echo --help"]),
+        (&["echo"], &["not provided: <URL>; see 'tickwire bench echo --help'"]),
         (&["echo", "wss://localhost/"], &["ws://"]),
         (&["echo", "http://localhost/"], &["ws://"]),
         (&["echo", "ws://a/", "--connections", "0"], &["from 1 to"]),

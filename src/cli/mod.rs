@@ -77,7 +77,8 @@ fn explain(error: &clap::Error) -> ExitCode {
         !line.starts_with("Usage:") && !line.starts_with("For more information")
     });
     let said: Vec<&str> = said.map(str::trim).filter(|line| !line.is_empty()).collect();
-    eprintln!("{}; see 'tickwire{} --help'", said.join("; "), subcommand());
+    let said = said.join("; ").replace(":; ", ": ");
+    eprintln!("{said}; see 'tickwire{} --help'", subcommand());
     ExitCode::from(2)
 }
 

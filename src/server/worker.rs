@@ -396,10 +396,8 @@ impl<H: Handler> Worker<H> {
             if dirty.is_empty() {
                 break;
             }
-            // Whoever is first now is last the next time.
             self.rotation = self.rotation.wrapping_add(1);
-            let (later, first) = dirty.split_at(self.rotation % dirty.len());
-            for key in first.iter().chain(later) {
+            for key in rotated(&dirty, self.rotation) {
                 self.flush_one(*key);
             }
         }
@@ -458,7 +456,26 @@ impl<H: Handler> Worker<H> {
     }
 }
 
+/// All of `list`, beginning one further for each `turn`: whoever is first now is last the next time.
+fn rotated<T>(list: &[T], turn: usize) -> impl Iterator<Item = &T> {
+    let (later, first) = list.split_at(turn.checked_rem(list.len()).unwrap_or(0));
+    first.iter().chain(later)
+}
+
 /// Calls a handler; `None` where it panicked.
 fn guarded<R>(call: impl FnOnce() -> R) -> Option<R> {
     catch_unwind(AssertUnwindSafe(call)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rotated;
+
+    #[test]
+    fn each_is_first_once_before_one_is_first_again() {
+        let list = [0, 1, 2];
+        let turns: Vec<Vec<i32>> = (0..4).map(|t| rotated(&list, t).copied().collect()).collect();
+        assert_eq!(turns, [[0, 1, 2], [1, 2, 0], [2, 0, 1], [0, 1, 2]]);
+        assert_eq!(rotated(&[0; 0], 5).count(), 0);
+    }
 }
