@@ -182,10 +182,7 @@ impl Outputs {
         if range.is_empty() || output.gate != Gate::Open {
             return;
         }
-        if !output.dirty {
-            output.dirty = true;
-            self.dirty.push(Key { index, generation: output.generation });
-        }
+        output.mark_dirty(index, &mut self.dirty);
         if output.last.end == range.start {
             // Nothing to send is a range that ends at 0.
             output.last.end = range.end;
@@ -215,24 +212,17 @@ impl Outputs {
         };
         let preamble = output.take_ranges(pieces, ranges);
         let before = cork.contiguous(arena, ranges);
-        let outbox = match &mut output.outbox {
-            Some(outbox) if !outbox.is_empty() => {
-                outbox.queue_parts(&[before, payload]);
-                return 0;
-            }
-            outbox => outbox,
-        };
+        if let Some(outbox) = output.outbox.as_deref_mut().filter(|outbox| !outbox.is_empty()) {
+            outbox.queue_parts(&[before, payload]);
+            return 0;
+        }
         let total = before.len() + payload.len();
         match tcp.write_vectored(&[IoSlice::new(before), IoSlice::new(payload)]) {
             Ok(Written::Bytes(written)) if written == total => return total,
             Ok(written) => {
-                let outbox = outbox.get_or_insert_default();
-                **outbox = Outbox::with_preamble(preamble);
-                outbox.queue_parts(&[before, payload]);
-                let written = written.bytes();
-                outbox.advance(written);
-                if let Ok(more) = write_all(outbox, tcp) {
-                    return written + more;
+                output.new_outbox(preamble).queue_parts(&[before, payload]);
+                if let Ok(written) = output.write_rest(written.bytes(), tcp) {
+                    return written;
                 }
             }
             Err(_) => {}
@@ -250,11 +240,8 @@ impl Outputs {
 
     /// Has the connection looked at when the turn is flushed, even if it sends nothing.
     pub(super) fn mark_dirty(&mut self, index: u32) {
-        if let Some(output) = self.by_index.get_mut(index)
-            && !output.dirty
-        {
-            output.dirty = true;
-            self.dirty.push(Key { index, generation: output.generation });
+        if let Some(output) = self.by_index.get_mut(index) {
+            output.mark_dirty(index, &mut self.dirty);
         }
     }
 
@@ -304,21 +291,17 @@ impl Outputs {
             Written::Bytes(written) if written == total => return Ok((Flushed::Done, total)),
             written => written.bytes(),
         };
-        let outbox = output.outbox.get_or_insert_default();
-        **outbox = Outbox::with_preamble(preamble);
+        let outbox = output.new_outbox(preamble);
         for range in ranges {
             outbox.queue(arena.get(range.clone()).unwrap_or_default());
         }
-        outbox.advance(written);
-        // A short write need not mean that the socket is full, and only a socket that has said so
-        // makes an edge when it has room again.
-        let written = written + write_all(outbox, tcp)?;
-        if outbox.is_empty() {
-            output.outbox = None;
-            return Ok((Flushed::Done, written));
-        }
-        let overflows = outbox.unstarted() > queue_bytes_max;
-        Ok((if overflows { Flushed::Overflow(0) } else { Flushed::Queued }, written))
+        let written = output.write_rest(written, tcp)?;
+        let flushed = match &output.outbox {
+            None => Flushed::Done,
+            Some(outbox) if outbox.unstarted() > queue_bytes_max => Flushed::Overflow(0),
+            Some(_) => Flushed::Queued,
+        };
+        Ok((flushed, written))
     }
 
     /// Writes what is queued, until it is all gone or the socket takes no more; yields how much
@@ -327,17 +310,7 @@ impl Outputs {
     /// # Errors
     /// The connection is gone.
     pub(super) fn write_queued(&mut self, index: u32, tcp: &Tcp) -> io::Result<usize> {
-        let Some(output) = self.by_index.get_mut(index) else {
-            return Ok(0);
-        };
-        let Some(outbox) = &mut output.outbox else {
-            return Ok(0);
-        };
-        let written = write_all(outbox, tcp)?;
-        if outbox.is_empty() {
-            output.outbox = None;
-        }
-        Ok(written)
+        self.by_index.get_mut(index).map_or(Ok(0), |output| output.write_rest(0, tcp))
     }
 
     /// Drops all queued frames of which no byte has gone, queues `farewell` in their place and
@@ -366,6 +339,35 @@ impl Output {
             gate: Gate::Open,
             dirty: false,
         }
+    }
+
+    /// Notes it among those to be flushed, once.
+    fn mark_dirty(&mut self, index: u32, dirty: &mut Vec<Key>) {
+        if !self.dirty {
+            self.dirty = true;
+            dirty.push(Key { index, generation: self.generation });
+        }
+    }
+
+    /// An empty queue for what its socket does not take.
+    fn new_outbox(&mut self, preamble: usize) -> &mut Outbox {
+        self.outbox.insert(Box::new(Outbox::with_preamble(preamble)))
+    }
+
+    /// Writes on from what is queued, `written` bytes of which have gone already, until the socket
+    /// takes no more; yields how much has gone in all. An empty queue is dropped.
+    fn write_rest(&mut self, written: usize, tcp: &Tcp) -> io::Result<usize> {
+        let Some(outbox) = &mut self.outbox else {
+            return Ok(written);
+        };
+        outbox.advance(written);
+        // A short write need not mean that the socket is full, and only a socket that has said so
+        // makes an edge when it has room again.
+        let written = written + write_all(outbox, tcp)?;
+        if outbox.is_empty() {
+            self.outbox = None;
+        }
+        Ok(written)
     }
 
     /// Moves its ranges of this turn to `ranges`, in order; yields how many bytes at their front
