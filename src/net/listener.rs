@@ -130,19 +130,16 @@ impl Listener {
 mod tests {
     use super::*;
 
-    const DEFAULTS: SocketOptions =
-        SocketOptions { notsent_lowat_bytes: Some(128 << 10), busy_poll: None };
-
     /// Two servers on one port would each get some of the connections: refuse the second.
     #[test]
     fn a_taken_port_is_refused_with_and_without_workers() {
         let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
         for workers in [1, 2] {
-            let first = bind(any, workers, &DEFAULTS).unwrap();
+            let first = bind(any, workers, &SocketOptions::default()).unwrap();
             let taken = first[0].local_addr().unwrap();
             assert_eq!(first.len(), workers);
             for others in [1, 2] {
-                let error = bind(taken, others, &DEFAULTS).unwrap_err();
+                let error = bind(taken, others, &SocketOptions::default()).unwrap_err();
                 assert_eq!(error.source.kind(), io::ErrorKind::AddrInUse);
                 assert!(error.to_string().ends_with("the address is in use"));
             }
@@ -151,7 +148,7 @@ mod tests {
 
     #[test]
     fn all_workers_listen_on_the_same_port() {
-        let listeners = bind("127.0.0.1:0".parse().unwrap(), 3, &DEFAULTS).unwrap();
+        let listeners = bind("127.0.0.1:0".parse().unwrap(), 3, &SocketOptions::default()).unwrap();
         let ports: Vec<u16> =
             listeners.iter().map(|listener| listener.local_addr().unwrap().port()).collect();
         assert!(ports.iter().all(|port| *port == ports[0] && *port != 0));
