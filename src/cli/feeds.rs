@@ -134,18 +134,14 @@ struct HubSink {
 }
 
 impl Sink for HubSink {
-    fn publish(&mut self, stream: &str, payload: &[u8], pace: Pace) -> Flow {
-        // A feed's payloads have been checked to be JSON, which is UTF-8.
-        let Ok(text) = std::str::from_utf8(payload) else {
-            return Flow::Continue;
-        };
+    fn publish(&mut self, stream: &str, payload: &str, pace: Pace) -> Flow {
         let Self { publisher, topics, .. } = self;
         let Some(topic) = topics.of(stream, |name, retain| publisher.topic(name, retain)) else {
             return Flow::Continue;
         };
         let delivery = match pace {
-            Pace::Live => publisher.publish(topic, Message::Text(text)),
-            Pace::Lossless => publisher.publish_waiting(topic, Message::Text(text)),
+            Pace::Live => publisher.publish(topic, Message::Text(payload)),
+            Pace::Lossless => publisher.publish_waiting(topic, Message::Text(payload)),
         };
         if delivery == Delivery::Stopped || self.switch.is_stopped() {
             return Flow::Stop;

@@ -72,14 +72,10 @@ impl Ingestor for SocketFeed {
 }
 
 impl Sink for TurnSink<'_, '_> {
-    fn publish(&mut self, stream: &str, payload: &[u8], _: Pace) -> Flow {
-        // A feed's payloads have been checked to be JSON, which is UTF-8.
-        let Ok(text) = std::str::from_utf8(payload) else {
-            return Flow::Continue;
-        };
+    fn publish(&mut self, stream: &str, payload: &str, _: Pace) -> Flow {
         let Self { topics, cx } = self;
         if let Some(topic) = topics.of(stream, |name, retain| cx.topic(name, retain)) {
-            cx.publish(topic, text);
+            cx.publish(topic, payload);
         }
         Flow::Continue
     }

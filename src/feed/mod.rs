@@ -26,12 +26,12 @@ pub use switch::Switch;
 
 /// What takes a feed's events.
 pub trait Sink {
-    /// Takes one event. `payload` is a complete JSON text; both slices are only lent.
+    /// Takes one event. `payload` is a complete JSON text; both are only lent.
     ///
     /// How long this may take is said by `pace`. A sink that drops an event counts it, and still
     /// answers [`Flow::Continue`]; a sink that waits answers [`Flow::Stop`] once there is nobody
     /// left to make room.
-    fn publish(&mut self, stream: &str, payload: &[u8], pace: Pace) -> Flow;
+    fn publish(&mut self, stream: &str, payload: &str, pace: Pace) -> Flow;
 }
 
 /// What a sink does when it has no room.
@@ -88,7 +88,7 @@ impl FeedCounters {
     }
 
     /// Hands an event to the sink and counts it.
-    fn publish(&self, sink: &mut impl Sink, stream: &str, payload: &[u8], pace: Pace) -> Flow {
+    fn publish(&self, sink: &mut impl Sink, stream: &str, payload: &str, pace: Pace) -> Flow {
         self.events.fetch_add(1, Ordering::Relaxed);
         // A payload's length is far below 2^64.
         self.bytes.fetch_add(payload.len() as u64, Ordering::Relaxed);
@@ -116,8 +116,8 @@ mod tests {
     }
 
     impl Sink for Kept {
-        fn publish(&mut self, stream: &str, payload: &[u8], _: Pace) -> Flow {
-            self.events.push((stream.to_owned(), payload.to_owned()));
+        fn publish(&mut self, stream: &str, payload: &str, _: Pace) -> Flow {
+            self.events.push((stream.to_owned(), payload.as_bytes().to_owned()));
             if Some(self.events.len()) == self.stop_after { Flow::Stop } else { Flow::Continue }
         }
     }
@@ -128,7 +128,7 @@ mod tests {
         let counters = FeedCounters::default();
         let mut sink = Kept::default();
         for payload in ["{}", "[1]"] {
-            counters.publish(&mut sink, "s", payload.as_bytes(), Pace::Live);
+            counters.publish(&mut sink, "s", payload, Pace::Live);
         }
         assert_eq!((counters.events(), counters.bytes()), (2, 5));
         assert_eq!(sink.events.len(), 2);

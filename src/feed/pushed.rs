@@ -17,7 +17,7 @@ const RETAINED_BYTES_MAX: usize = 64 << 10;
 ///
 /// struct Print;
 /// impl Sink for Print {
-///     fn publish(&mut self, stream: &str, _payload: &[u8], _pace: Pace) -> Flow {
+///     fn publish(&mut self, stream: &str, _payload: &str, _pace: Pace) -> Flow {
 ///         println!("{stream}");
 ///         Flow::Continue
 ///     }
@@ -112,9 +112,7 @@ impl PushedFeed {
         let too_long = line.len() > self.line_bytes_max;
         let line = if too_long { Err(LineError::TooLong) } else { Ok(line) };
         match self.triage.event(line, &self.name, counters) {
-            Some(event) => {
-                counters.publish(sink, &event.stream, event.payload.as_bytes(), Pace::Live)
-            }
+            Some(event) => counters.publish(sink, &event.stream, event.payload, Pace::Live),
             None => Flow::Continue,
         }
     }

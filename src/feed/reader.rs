@@ -51,7 +51,7 @@ impl<R: Read> ReaderFeed<R> {
             if switch.is_stopped() {
                 return Flow::Stop;
             }
-            counters.publish(sink, &event.stream, event.payload.as_bytes(), Pace::Lossless)
+            counters.publish(sink, &event.stream, event.payload, Pace::Lossless)
         })?;
         tracing::info!(source = self.name, malformed = events.malformed(), "input ended");
         Ok(flow)

@@ -217,8 +217,7 @@ impl Publisher {
                     return Flow::Stop;
                 }
                 self.events += 1;
-                if counters.publish(sink, stream, payload.as_bytes(), Pace::Lossless) == Flow::Stop
-                {
+                if counters.publish(sink, stream, payload, Pace::Lossless) == Flow::Stop {
                     return Flow::Stop;
                 }
             }

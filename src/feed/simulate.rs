@@ -144,7 +144,10 @@ impl Simulate {
         let mut flow = Flow::Continue;
         while flow == Flow::Continue {
             self.simulator.advance(&mut |stream, payload| {
-                if flow == Flow::Continue {
+                // What the simulator writes is JSON, which is UTF-8.
+                if flow == Flow::Continue
+                    && let Ok(payload) = std::str::from_utf8(payload)
+                {
                     flow = counters.publish(sink, stream, payload, Pace::Live);
                 }
             });
