@@ -6,7 +6,7 @@ use super::clock::{Clock, Nanos};
 use super::error::End;
 use super::scenario::{Link, Scenario};
 use crate::http::{ClientHandshake, HeadLimits, Url};
-use crate::net::{ReceiveBuffer, Received, Tcp, Written, nonce};
+use crate::net::{ReceiveBuffer, Received, Tcp, Transport as _, Written, nonce};
 use crate::proto::{Config, Connection, Event, Millis, State};
 use mio::{Registry, Token};
 use std::io;

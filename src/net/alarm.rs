@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 /// Ends a sleep at a given time.
 #[derive(Debug)]
-pub(crate) struct Alarm {
+pub(super) struct Alarm {
     /// When it rings next; `None`: never.
     at: Option<Instant>,
     timer: Timer,
@@ -21,13 +21,12 @@ pub(crate) struct Alarm {
 
 impl Alarm {
     /// An alarm whose ringing is an event with this token, where it is an event at all.
-    pub(crate) fn new(registry: &Registry, token: Token) -> io::Result<Self> {
+    pub(super) fn new(registry: &Registry, token: Token) -> io::Result<Self> {
         Ok(Self { at: None, timer: Timer::new(registry, token)? })
     }
 
     /// Sees to it that a sleep that begins now ends at `due`, and yields the timeout to poll with.
-    pub(crate) fn set(&mut self, due: Option<Instant>) -> io::Result<Option<Duration>> {
-        let Some(due) = due else { return Ok(None) };
+    pub(super) fn set(&mut self, due: Instant) -> io::Result<Option<Duration>> {
         if self.at.is_some_and(|at| at <= due) {
             return Ok(self.timer.timeout(due));
         }
@@ -37,7 +36,7 @@ impl Alarm {
     }
 
     /// Takes note of the time: what was set for then has rung.
-    pub(crate) fn note(&mut self, now: Instant) {
+    pub(super) fn note(&mut self, now: Instant) {
         if self.at.is_some_and(|at| at <= now) {
             self.at = None;
         }
@@ -109,7 +108,7 @@ mod tests {
     /// Sleeps as a loop does; yields how long that took.
     fn sleep(poll: &mut Poll, alarm: &mut Alarm, due: Instant) -> Duration {
         let (start, mut events) = (Instant::now(), Events::with_capacity(4));
-        let timeout = alarm.set(Some(due)).unwrap();
+        let timeout = alarm.set(due).unwrap();
         poll.poll(&mut events, timeout.or(Some(SAFETY))).unwrap();
         alarm.note(Instant::now());
         start.elapsed()
@@ -137,12 +136,11 @@ mod tests {
         let mut poll = Poll::new().unwrap();
         let mut alarm = Alarm::new(poll.registry(), TOKEN).unwrap();
         let now = Instant::now();
-        alarm.set(Some(now + SAFETY * 2)).unwrap();
+        alarm.set(now + SAFETY * 2).unwrap();
         let early = now + Duration::from_millis(20);
-        alarm.set(Some(early)).unwrap();
+        alarm.set(early).unwrap();
         assert!(sleep(&mut poll, &mut alarm, now + SAFETY) < SAFETY / 2);
         assert!(Instant::now() >= early);
         assert!(alarm.at.is_none());
-        assert_eq!(alarm.set(None).unwrap(), None);
     }
 }

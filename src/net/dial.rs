@@ -1,6 +1,7 @@
 //! Outgoing TCP connections, non-blocking, for the Client role.
 //! Invariant: a socket is connecting, connected or gone; [`Tcp::connected`] says which.
 
+use super::network::Transport as _;
 use super::tcp::Tcp;
 use socket2::SockRef;
 use std::io::{self, ErrorKind};

@@ -1,4 +1,5 @@
-//! Sockets: listeners and connections, and where randomness comes from. Knows no protocol.
+//! Sockets: listeners and connections, what an event loop needs of a network, and where randomness
+//! comes from. Knows no protocol.
 //! Invariant: every socket is non-blocking, and every connection has TCP_NODELAY.
 
 mod alarm;
@@ -6,7 +7,9 @@ mod alarm;
 mod dial;
 mod entropy;
 mod listener;
+mod network;
 mod options;
+mod system;
 mod tcp;
 mod udp;
 
@@ -14,9 +17,10 @@ pub use entropy::{masking_key, nonce};
 pub use listener::BindError;
 pub use options::SocketOptions;
 
-pub(crate) use alarm::Alarm;
 #[cfg(feature = "cli")]
 pub(crate) use dial::ReceiveBuffer;
 pub(crate) use listener::{Listener, bind, bind_one};
+pub(crate) use network::{Network, Readiness, Sleep, Transport};
+pub(crate) use system::System;
 pub(crate) use tcp::{Received, Tcp, Written};
 pub(crate) use udp::Udp;

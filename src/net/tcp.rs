@@ -2,6 +2,7 @@
 //! Invariant: "would block" and the end of the stream are values; an error means that the
 //! connection is gone.
 
+use super::network::Transport;
 use mio::event::Source;
 use mio::{Interest, Registry, Token};
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
@@ -51,35 +52,6 @@ impl Tcp {
         self.0.register(registry, token, Interest::READABLE | Interest::WRITABLE)
     }
 
-    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<Received> {
-        loop {
-            return match self.0.read(buffer) {
-                Ok(0) => Ok(Received::End),
-                Ok(len) => Ok(Received::Bytes(len)),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(Received::WouldBlock),
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(error) => Err(error),
-            };
-        }
-    }
-
-    pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<Written> {
-        self.written(|mut stream| stream.write(bytes))
-    }
-
-    pub(crate) fn write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<Written> {
-        self.written(|mut stream| stream.write_vectored(slices))
-    }
-
-    /// Tells the peer that nothing more will come.
-    pub(crate) fn shutdown_write(&self) -> io::Result<()> {
-        self.0.shutdown(Shutdown::Write)
-    }
-
-    pub(crate) fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.0.peer_addr()
-    }
-
     /// What went wrong with the socket since the last call.
     #[cfg(feature = "cli")]
     pub(super) fn take_error(&self) -> io::Result<Option<io::Error>> {
@@ -98,5 +70,35 @@ impl Tcp {
                 Err(error) => Err(error),
             };
         }
+    }
+}
+
+impl Transport for Tcp {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<Received> {
+        loop {
+            return match self.0.read(buffer) {
+                Ok(0) => Ok(Received::End),
+                Ok(len) => Ok(Received::Bytes(len)),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(Received::WouldBlock),
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => Err(error),
+            };
+        }
+    }
+
+    fn write(&self, bytes: &[u8]) -> io::Result<Written> {
+        self.written(|mut stream| stream.write(bytes))
+    }
+
+    fn write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<Written> {
+        self.written(|mut stream| stream.write_vectored(slices))
+    }
+
+    fn shutdown_write(&self) -> io::Result<()> {
+        self.0.shutdown(Shutdown::Write)
+    }
+
+    fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.0.peer_addr()
     }
 }

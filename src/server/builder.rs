@@ -10,7 +10,7 @@ use super::source::{Ingestor, Source};
 use super::stats::{Counters, StatsHandle};
 use super::worker::{Intake, Parts, Shared, TcpIntake, UdpIntake, Worker};
 use crate::hub::{Publisher, Wake, channel};
-use crate::net::{self, BindError, SocketOptions, Udp};
+use crate::net::{self, BindError, SocketOptions, System, Udp};
 use crate::proto::{Config, Role};
 use std::io;
 use std::net::SocketAddr;
@@ -25,7 +25,7 @@ pub struct Builder {
 }
 
 /// Opens a source's socket.
-type Opener = Box<dyn FnOnce() -> Result<Box<dyn Intake>, BindError>>;
+type Opener = Box<dyn FnOnce() -> Result<Box<dyn Intake<System>>, BindError>>;
 
 impl std::fmt::Debug for Builder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -102,7 +102,7 @@ impl Builder {
     }
 }
 
-fn open(source: Source, ingestor: impl Ingestor) -> Result<Box<dyn Intake>, BindError> {
+fn open(source: Source, ingestor: impl Ingestor) -> Result<Box<dyn Intake<System>>, BindError> {
     match source {
         Source::Udp(address) => Ok(Box::new(UdpIntake::new(Udp::bind(address)?, ingestor))),
         Source::Tcp(address) => {
@@ -120,7 +120,7 @@ pub struct Server {
     source_addrs: Vec<SocketAddr>,
     shared: Arc<Shared>,
     counters: Arc<[Arc<Counters>]>,
-    parts: Vec<(Parts, crate::hub::Inbox)>,
+    parts: Vec<(Parts<System>, crate::hub::Inbox)>,
 }
 
 impl std::fmt::Debug for Server {

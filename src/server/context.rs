@@ -5,7 +5,7 @@
 use super::core::{CloseRequest, Core};
 use super::handler::View;
 use crate::hub::Publisher;
-use crate::net::Tcp;
+use crate::net::Transport;
 use crate::proto::{CloseCode, Message};
 use std::net::SocketAddr;
 
@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 pub struct Context<'a, S> {
     pub(super) session: &'a mut S,
     pub(super) index: u32,
-    pub(super) tcp: &'a Tcp,
+    pub(super) tcp: &'a dyn Transport,
     pub(super) core: &'a mut Core,
 }
 

@@ -10,7 +10,7 @@ use super::outputs::Outputs;
 use super::stats::Counters;
 use super::transit::Transit;
 use crate::hub::{Publication, Publisher, Retain, SlotKey, Stamp, Subscriptions, Topic};
-use crate::net::Tcp;
+use crate::net::Transport;
 use crate::proto::{CloseCode, Message, OpCode, WindowBits};
 use std::sync::Arc;
 
@@ -59,7 +59,7 @@ impl Core {
         }
     }
 
-    pub(super) fn send(&mut self, index: u32, tcp: &Tcp, message: Message<'_>) -> bool {
+    pub(super) fn send(&mut self, index: u32, tcp: &dyn Transport, message: Message<'_>) -> bool {
         if !self.outputs.accepts(index) {
             return false;
         }

@@ -12,7 +12,7 @@
 use super::encoder::Wants;
 use super::key::Key;
 use super::table::Pages;
-use crate::net::{Tcp, Written};
+use crate::net::{Transport, Written};
 use crate::outbox::Outbox;
 use crate::proto::Message;
 use crate::proto::frame::{Position, encode_header};
@@ -201,7 +201,12 @@ impl Outputs {
     /// Sends a message at once, behind what the connection has to send already, from where it
     /// lies; yields how many bytes went. What the socket refuses is copied and queued. The next
     /// flush says what came of it.
-    pub(super) fn send_directly(&mut self, index: u32, tcp: &Tcp, message: Message<'_>) -> usize {
+    pub(super) fn send_directly(
+        &mut self,
+        index: u32,
+        tcp: &dyn Transport,
+        message: Message<'_>,
+    ) -> usize {
         let payload = message.payload();
         self.send_encoded(index, |arena| {
             encode_header(arena, Position::Last, message.opcode(), payload.len());
@@ -267,7 +272,7 @@ impl Outputs {
     pub(super) fn flush(
         &mut self,
         index: u32,
-        tcp: &Tcp,
+        tcp: &impl Transport,
         queue_bytes_max: usize,
     ) -> io::Result<(Flushed, usize)> {
         let Self { by_index, arena, pieces, ranges, cork, .. } = self;
@@ -309,7 +314,7 @@ impl Outputs {
     ///
     /// # Errors
     /// The connection is gone.
-    pub(super) fn write_queued(&mut self, index: u32, tcp: &Tcp) -> io::Result<usize> {
+    pub(super) fn write_queued(&mut self, index: u32, tcp: &impl Transport) -> io::Result<usize> {
         self.by_index.get_mut(index).map_or(Ok(0), |output| output.write_rest(0, tcp))
     }
 
@@ -356,7 +361,7 @@ impl Output {
 
     /// Writes on from what is queued, `written` bytes of which have gone already, until the socket
     /// takes no more; yields how much has gone in all. An empty queue is dropped.
-    fn write_rest(&mut self, written: usize, tcp: &Tcp) -> io::Result<usize> {
+    fn write_rest<T: Transport + ?Sized>(&mut self, written: usize, tcp: &T) -> io::Result<usize> {
         let Some(outbox) = &mut self.outbox else {
             return Ok(written);
         };
@@ -422,7 +427,7 @@ fn queue(
 }
 
 /// Writes from the queue until it is empty or the socket takes no more; yields how much that was.
-fn write_all(outbox: &mut Outbox, tcp: &Tcp) -> io::Result<usize> {
+fn write_all<T: Transport + ?Sized>(outbox: &mut Outbox, tcp: &T) -> io::Result<usize> {
     let mut total = 0;
     while !outbox.is_empty() {
         match tcp.write(outbox.pending())? {
@@ -437,7 +442,7 @@ fn write_all(outbox: &mut Outbox, tcp: &Tcp) -> io::Result<usize> {
 }
 
 fn write(
-    tcp: &Tcp,
+    tcp: &impl Transport,
     arena: &[u8],
     ranges: &[Range<usize>],
     total: usize,
@@ -451,7 +456,11 @@ fn write(
 
 /// Writes ranges from where they lie, until all are gone or the socket has refused something: one
 /// that has not will never say that it has room again.
-fn write_vectored(tcp: &Tcp, arena: &[u8], ranges: &[Range<usize>]) -> io::Result<Written> {
+fn write_vectored(
+    tcp: &impl Transport,
+    arena: &[u8],
+    ranges: &[Range<usize>],
+) -> io::Result<Written> {
     let mut total = 0;
     for some in ranges.chunks(SLICES_MAX) {
         let mut slices = [IoSlice::new(&[]); SLICES_MAX];

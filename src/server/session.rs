@@ -6,14 +6,13 @@ use super::key::Key;
 use super::rate::Meter;
 use super::timer::Tick;
 use crate::http::HeadParser;
-use crate::net::Tcp;
 use crate::proto::{Connection, Millis, State};
 use std::net::SocketAddr;
 
 /// One connection.
-pub(super) struct Session<S> {
+pub(super) struct Session<S, T> {
     pub(super) key: Key,
-    pub(super) tcp: Tcp,
+    pub(super) tcp: T,
     pub(super) stage: Stage<S>,
     /// The reminder that is set for it.
     pub(super) reminder: Tick,
@@ -73,8 +72,8 @@ pub(super) struct Ending {
     pub(super) ended: bool,
 }
 
-impl<S> Session<S> {
-    pub(super) fn new(key: Key, tcp: Tcp, handshake: Handshake) -> Self {
+impl<S, T> Session<S, T> {
+    pub(super) fn new(key: Key, tcp: T, handshake: Handshake) -> Self {
         Self {
             key,
             tcp,
@@ -103,12 +102,13 @@ impl<S> Session<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::Tcp;
 
     /// What an idle connection takes, but for its output (40 B) and its reminder (8 B).
     #[test]
     fn a_session_is_small() {
         // Without what mio adds in debug builds.
-        let size = size_of::<Session<()>>() - size_of::<Tcp>() + size_of::<u32>();
+        let size = size_of::<Session<(), Tcp>>() - size_of::<Tcp>() + size_of::<u32>();
         assert!(size <= 128, "{size}");
     }
 }

@@ -27,9 +27,9 @@ use super::table::Table;
 use super::timer::{Tick, Timers};
 use crate::http::HeadParser;
 use crate::hub::{Inbox, Publisher, Received, Wake};
-use crate::net::{Alarm, Listener, Tcp};
+use crate::net::{Listener, Network, Sleep, System};
 use crate::proto::{Config, Millis};
-use mio::{Events, Poll, Waker};
+use mio::Waker;
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
@@ -62,44 +62,41 @@ pub(super) struct Shared {
 }
 
 /// What a worker is made of before it runs: sockets and the means to wake it.
-pub(super) struct Parts {
-    poll: Poll,
-    alarm: Alarm,
-    listener: Listener,
-    sources: Vec<Box<dyn Intake>>,
+pub(super) struct Parts<N: Network> {
+    network: N,
+    listener: N::Listener,
+    sources: Vec<Box<dyn Intake<N>>>,
 }
 
-impl Parts {
+impl Parts<System> {
     pub(super) fn new(mut listener: Listener) -> io::Result<(Self, Wake)> {
-        let poll = Poll::new()?;
-        listener.register(poll.registry(), key::LISTENER)?;
-        let alarm = Alarm::new(poll.registry(), key::ALARM)?;
-        let waker = Waker::new(poll.registry(), key::WAKER)?;
+        let network = System::new(key::ALARM)?;
+        listener.register(network.registry(), key::LISTENER)?;
+        let waker = Waker::new(network.registry(), key::WAKER)?;
         let wake: Wake = Arc::new(move || {
             if let Err(error) = waker.wake() {
                 tracing::error!(%error, "a worker cannot be woken");
             }
         });
-        Ok((Self { poll, alarm, listener, sources: Vec::new() }, wake))
+        Ok((Self { network, listener, sources: Vec::new() }, wake))
     }
 
     /// Has this worker read a source.
-    pub(super) fn add_source(&mut self, mut source: Box<dyn Intake>) -> io::Result<()> {
-        source.register(self.poll.registry(), self.sources.len())?;
+    pub(super) fn add_source(&mut self, mut source: Box<dyn Intake<System>>) -> io::Result<()> {
+        source.register(&self.network, self.sources.len())?;
         self.sources.push(source);
         Ok(())
     }
 }
 
-pub(super) struct Worker<H: Handler> {
-    poll: Poll,
-    alarm: Alarm,
-    listener: Option<Listener>,
+pub(super) struct Worker<H: Handler, N: Network> {
+    network: N,
+    listener: Option<N::Listener>,
     inbox: Inbox,
-    sources: Vec<Box<dyn Intake>>,
+    sources: Vec<Box<dyn Intake<N>>>,
     handler: H,
     shared: Arc<Shared>,
-    sessions: Table<Session<H::Session>>,
+    sessions: Table<Session<H::Session, N::Transport>>,
     core: Core,
     timers: Timers,
     /// Connections that have something to be done without a new edge.
@@ -131,10 +128,10 @@ enum Accepting {
     PausedUntil(Millis),
 }
 
-impl<H: Handler> Worker<H> {
+impl<H: Handler, N: Network> Worker<H, N> {
     pub(super) fn new(
         number: usize,
-        parts: Parts,
+        parts: Parts<N>,
         inbox: Inbox,
         counters: Arc<Counters>,
         shared: Arc<Shared>,
@@ -143,8 +140,7 @@ impl<H: Handler> Worker<H> {
         let publisher = shared.publisher.clone();
         let core = Core::new(number, publisher, counters, H::render, shared.options.deflate);
         Ok(Self {
-            poll: parts.poll,
-            alarm: parts.alarm,
+            network: parts.network,
             listener: Some(parts.listener),
             inbox,
             sources: parts.sources,
@@ -168,23 +164,28 @@ impl<H: Handler> Worker<H> {
 
     /// Serves until the server is asked to stop and all connections are gone.
     pub(super) fn run(mut self) -> io::Result<()> {
-        let mut events = Events::with_capacity(EVENTS_MAX);
+        let mut events = N::events(EVENTS_MAX);
         while !self.is_finished() {
-            self.wait(&mut events)?;
-            self.read_clock();
-            if self.drain_deadline.is_none() && self.shared.shutdown.is_requested() {
-                self.begin_drain();
-            }
-            self.note_events(&events);
-            self.drain_inbox();
-            self.ingest();
-            self.serve_ready();
-            self.accept();
-            self.run_timers();
-            self.flush();
-            self.free_gone();
+            self.turn(&mut events)?;
         }
         self.drop_all();
+        Ok(())
+    }
+
+    fn turn(&mut self, events: &mut N::Events) -> io::Result<()> {
+        self.wait(events)?;
+        self.read_clock();
+        if self.drain_deadline.is_none() && self.shared.shutdown.is_requested() {
+            self.begin_drain();
+        }
+        self.note_events(events);
+        self.drain_inbox();
+        self.ingest();
+        self.serve_ready();
+        self.accept();
+        self.run_timers();
+        self.flush();
+        self.free_gone();
         Ok(())
     }
 
@@ -193,26 +194,23 @@ impl<H: Handler> Worker<H> {
     }
 
     /// Sleeps until something happens, unless something is left to do or it is not to sleep at all.
-    fn wait(&mut self, events: &mut Events) -> io::Result<()> {
+    fn wait(&mut self, events: &mut N::Events) -> io::Result<()> {
         let spins = self.shared.options.waiting == Waiting::Spin;
         let pending = !self.ready.is_empty() || self.inbox_pending || self.ingest_pending;
-        let timeout = if spins || pending {
-            Some(Duration::ZERO)
+        let sleep = if spins || pending {
+            Sleep::Never
         } else {
             self.inbox.announce_sleep();
             // What came before the announcement is found now, what comes after wakes us.
-            if self.drain_inbox() { Some(Duration::ZERO) } else { self.set_alarm()? }
+            if self.drain_inbox() { Sleep::Never } else { self.until_due() }
         };
-        let polled = self.poll.poll(events, timeout);
+        let polled = self.network.poll(events, sleep);
         self.inbox.announce_awake();
-        match polled {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
-            polled => polled,
-        }
+        polled
     }
 
-    /// Has the sleep end when something is due; yields the timeout to poll with.
-    fn set_alarm(&mut self) -> io::Result<Option<Duration>> {
+    /// A sleep that ends when something is due.
+    fn until_due(&self) -> Sleep {
         let accepting = match self.accepting {
             Accepting::Idle => None,
             Accepting::Ready => Some(self.now),
@@ -220,18 +218,19 @@ impl<H: Handler> Worker<H> {
         };
         let next = [self.timers.next_at(), accepting, self.drain_deadline];
         let next = next.into_iter().flatten().min();
-        self.alarm.set(next.map(|next| self.shared.start + Duration::from_millis(next.0)))
+        next.map_or(Sleep::Endless, |next| {
+            Sleep::Until(self.shared.start + Duration::from_millis(next.0))
+        })
     }
 
     fn read_clock(&mut self) {
-        let now = Instant::now();
-        self.alarm.note(now);
+        let now = self.network.now();
         self.now = Millis(0).after(now - self.shared.start);
     }
 
-    fn note_events(&mut self, events: &Events) {
-        for event in events {
-            match event.token() {
+    fn note_events(&mut self, events: &N::Events) {
+        for event in N::readiness(events) {
+            match event.token {
                 key::LISTENER if self.accepting == Accepting::Idle => {
                     self.accepting = Accepting::Ready;
                 }
@@ -242,15 +241,15 @@ impl<H: Handler> Worker<H> {
                     let Some(session) = self.session(key) else {
                         continue;
                     };
-                    session.readable |= event.is_readable() || event.is_error();
-                    session.peer_ended |= event.is_read_closed() || event.is_error();
+                    session.readable |= event.readable;
+                    session.peer_ended |= event.ended;
                     self.make_ready(key);
                 }
             }
         }
     }
 
-    fn session(&mut self, key: Key) -> Option<&mut Session<H::Session>> {
+    fn session(&mut self, key: Key) -> Option<&mut Session<H::Session, N::Transport>> {
         self.sessions.get_mut(key.index).filter(|session| session.key == key)
     }
 
@@ -311,11 +310,11 @@ impl<H: Handler> Worker<H> {
                 self.accepting = Accepting::Idle;
                 return;
             };
-            match listener.accept() {
+            match self.network.accept(listener) {
                 Ok((tcp, peer)) => {
-                    let attempts = self.shared.attempts.as_ref();
+                    let (attempts, network) = (self.shared.attempts.as_ref(), &mut self.network);
                     let admitted =
-                        attempts.is_none_or(|attempts| attempts.admit(peer.ip(), Instant::now()));
+                        attempts.is_none_or(|attempts| attempts.admit(peer.ip(), network.now()));
                     let attempts = if admitted { Admission::Admitted } else { Admission::Refused };
                     self.open(tcp, peer, attempts);
                 }
@@ -338,7 +337,7 @@ impl<H: Handler> Worker<H> {
     }
 
     /// Takes a new connection into the table.
-    fn open(&mut self, tcp: Tcp, peer: SocketAddr, attempts: Admission) {
+    fn open(&mut self, tcp: N::Transport, peer: SocketAddr, attempts: Admission) {
         let Some(index) = self.sessions.vacant() else {
             return;
         };
@@ -352,7 +351,7 @@ impl<H: Handler> Worker<H> {
         let Some(session) = self.sessions.get_mut(index) else {
             return;
         };
-        if let Err(error) = session.tcp.register(self.poll.registry(), key.token()) {
+        if let Err(error) = self.network.watch(&mut session.tcp, key.token()) {
             tracing::warn!(%error, "cannot watch a connection");
             self.drop_now(key, Cause::Reset);
             return;

@@ -8,6 +8,7 @@
 
 use super::{Worker, guarded};
 use crate::http::{Response, Status};
+use crate::net::{Network, Transport as _};
 use crate::proto::{CloseCode, CloseFrame, State, Timeout};
 use crate::server::context::Context;
 use crate::server::handler::{Cause, Closed, Handler};
@@ -16,7 +17,7 @@ use crate::server::options::PingPayload;
 use crate::server::session::{Ending, Stage};
 use std::time::SystemTime;
 
-impl<H: Handler> Worker<H> {
+impl<H: Handler, N: Network> Worker<H, N> {
     /// Calls the handler for an open session, unless its close frame has been sent: §5.5.1 allows
     /// no message after that, so there is nothing left for the handler to do.
     pub(super) fn call(

@@ -3,13 +3,11 @@
 
 use super::{ARENA_BYTES_MAX, Worker, guarded};
 use crate::hub::Stamp;
-use crate::net::Udp;
+use crate::net::{Network, Readiness, System, Udp};
 use crate::server::core::Core;
 use crate::server::handler::Handler;
 use crate::server::key;
 use crate::server::source::{Ingest, Ingestor, Input};
-use mio::Registry;
-use mio::event::Event;
 use std::io;
 use std::net::SocketAddr;
 
@@ -19,27 +17,27 @@ const SOURCE_BYTES_PER_TURN: usize = 64 << 10;
 const READ_BYTES_MIN: usize = 1 << 10;
 
 /// A source as the loop sees it.
-pub(in crate::server) trait Intake: Send {
+pub(in crate::server) trait Intake<N>: Send {
     /// Registers the source's own socket, and from then on those that it accepts, under tokens of
     /// this number.
-    fn register(&mut self, registry: &Registry, number: usize) -> io::Result<()>;
+    fn register(&mut self, network: &N, number: usize) -> io::Result<()>;
 
     fn local_addr(&self) -> io::Result<SocketAddr>;
 
     /// Takes note of an event for the source's own socket (part 0) or for another of its sockets.
-    fn note_event(&mut self, part: usize, event: &Event);
+    fn note_event(&mut self, part: usize, event: Readiness);
 
     /// Reads once, and has what comes published; yields how many bytes that were, `None` when
     /// nothing is left to be read.
-    fn serve(&mut self, core: &mut Core, registry: &Registry, buffer: &mut [u8]) -> Option<usize>;
+    fn serve(&mut self, core: &mut Core, network: &N, buffer: &mut [u8]) -> Option<usize>;
 
     /// Says goodbye to the producers.
     fn end(&mut self, core: &mut Core);
 }
 
-impl<H: Handler> Worker<H> {
-    pub(super) fn note_source_event(&mut self, event: &Event) {
-        let Some((number, part)) = key::source_of(event.token()) else { return };
+impl<H: Handler, N: Network> Worker<H, N> {
+    pub(super) fn note_source_event(&mut self, event: Readiness) {
+        let Some((number, part)) = key::source_of(event.token) else { return };
         if let Some(source) = self.sources.get_mut(number) {
             source.note_event(part, event);
             self.ingest_pending = true;
@@ -55,9 +53,9 @@ impl<H: Handler> Worker<H> {
         for number in 0..self.sources.len() {
             let mut budget = SOURCE_BYTES_PER_TURN;
             while budget > 0 {
-                let Self { sources, core, poll, .. } = self;
+                let Self { sources, core, network, .. } = self;
                 let Some(source) = sources.get_mut(number) else { break };
-                let Some(len) = source.serve(core, poll.registry(), &mut buffer) else { break };
+                let Some(len) = source.serve(core, network, &mut buffer) else { break };
                 budget = budget.saturating_sub(len.max(READ_BYTES_MIN));
                 if self.core.outputs.encoded() > ARENA_BYTES_MAX {
                     self.flush();
@@ -89,20 +87,20 @@ impl<I: Ingestor> UdpIntake<I> {
     }
 }
 
-impl<I: Ingestor> Intake for UdpIntake<I> {
-    fn register(&mut self, registry: &Registry, number: usize) -> io::Result<()> {
-        self.socket.register(registry, key::source_token(number, 0))
+impl<I: Ingestor> Intake<System> for UdpIntake<I> {
+    fn register(&mut self, network: &System, number: usize) -> io::Result<()> {
+        self.socket.register(network.registry(), key::source_token(number, 0))
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
         self.socket.local_addr()
     }
 
-    fn note_event(&mut self, _: usize, event: &Event) {
-        self.readable |= event.is_readable() || event.is_error();
+    fn note_event(&mut self, _: usize, event: Readiness) {
+        self.readable |= event.readable;
     }
 
-    fn serve(&mut self, core: &mut Core, _: &Registry, buffer: &mut [u8]) -> Option<usize> {
+    fn serve(&mut self, core: &mut Core, _: &System, buffer: &mut [u8]) -> Option<usize> {
         if !self.readable {
             return None;
         }

@@ -4,12 +4,10 @@
 use super::guarded;
 use super::ingest::Intake;
 use crate::hub::Stamp;
-use crate::net::{Listener, Received, Tcp};
+use crate::net::{Listener, Network as _, Readiness, Received, System, Tcp, Transport as _};
 use crate::server::core::Core;
 use crate::server::key;
 use crate::server::source::{Ingest, Ingestor, Input};
-use mio::Registry;
-use mio::event::Event;
 use slab::Slab;
 use std::collections::VecDeque;
 use std::io;
@@ -48,13 +46,13 @@ impl<I: Ingestor> TcpIntake<I> {
     }
 
     /// Takes in those who wait to be accepted, up to the limit.
-    fn accept(&mut self, registry: &Registry) {
+    fn accept(&mut self, network: &System) {
         while self.acceptable {
             match self.listener.accept() {
                 Ok((_, peer)) if self.producers.len() >= PRODUCERS_MAX => {
                     tracing::warn!(%peer, "more than {PRODUCERS_MAX} producers: turned away");
                 }
-                Ok((tcp, peer)) => self.open(registry, tcp, peer),
+                Ok((tcp, peer)) => self.open(network, tcp, peer),
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => self.acceptable = false,
                     io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted => {}
@@ -68,10 +66,10 @@ impl<I: Ingestor> TcpIntake<I> {
         }
     }
 
-    fn open(&mut self, registry: &Registry, mut tcp: Tcp, peer: SocketAddr) {
+    fn open(&mut self, network: &System, mut tcp: Tcp, peer: SocketAddr) {
         let entry = self.producers.vacant_entry();
         let place = entry.key();
-        if let Err(error) = tcp.register(registry, key::source_token(self.number, place + 1)) {
+        if let Err(error) = network.watch(&mut tcp, key::source_token(self.number, place + 1)) {
             tracing::warn!(%error, "cannot watch a producer");
             return;
         }
@@ -120,31 +118,31 @@ impl<I: Ingestor> TcpIntake<I> {
     }
 }
 
-impl<I: Ingestor> Intake for TcpIntake<I> {
-    fn register(&mut self, registry: &Registry, number: usize) -> io::Result<()> {
+impl<I: Ingestor> Intake<System> for TcpIntake<I> {
+    fn register(&mut self, network: &System, number: usize) -> io::Result<()> {
         self.number = number;
-        self.listener.register(registry, key::source_token(number, 0))
+        self.listener.register(network.registry(), key::source_token(number, 0))
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
     }
 
-    fn note_event(&mut self, part: usize, event: &Event) {
+    fn note_event(&mut self, part: usize, event: Readiness) {
         let Some(place) = part.checked_sub(1) else {
             self.acceptable = true;
             return;
         };
         let Some(connected) = self.producers.get_mut(place) else { return };
-        connected.ended |= event.is_read_closed() || event.is_error();
-        if (event.is_readable() || connected.ended) && !connected.queued {
+        connected.ended |= event.ended;
+        if (event.readable || connected.ended) && !connected.queued {
             connected.queued = true;
             self.ready.push_back(place);
         }
     }
 
-    fn serve(&mut self, core: &mut Core, registry: &Registry, buffer: &mut [u8]) -> Option<usize> {
-        self.accept(registry);
+    fn serve(&mut self, core: &mut Core, network: &System, buffer: &mut [u8]) -> Option<usize> {
+        self.accept(network);
         let place = self.ready.pop_front()?;
         let len = buffer.len().min(READ_BYTES_MAX);
         Some(self.read(core, place, buffer.get_mut(..len).unwrap_or_default()))

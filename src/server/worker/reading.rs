@@ -4,7 +4,7 @@ use super::{Worker, guarded};
 use crate::http::{
     DeflateAgreement, Intent, Rejection, Request, Response, Status, Switching, classify,
 };
-use crate::net::Received;
+use crate::net::{Network, Received, Transport as _};
 use crate::proto::{CloseCode, Connection, DeflateParameters, Event, Millis, Step};
 use crate::server::context::Context;
 use crate::server::handler::{Cause, Handler, Opening, Upgrade};
@@ -33,7 +33,7 @@ enum Outcome {
     End(Cause, CloseCode, Box<str>),
 }
 
-impl<H: Handler> Worker<H> {
+impl<H: Handler, N: Network> Worker<H, N> {
     /// Reads what the socket has, within the connection's budget.
     pub(super) fn read(&mut self, key: Key) {
         let mut buffer = std::mem::take(&mut self.receive_buffer);
