@@ -1,6 +1,8 @@
 //! What the protocol costs without a socket: `cargo bench --bench protocol`.
 
 mod decode;
+#[cfg(feature = "market")]
+mod depth;
 mod encode;
 mod handshake;
 mod mask;
@@ -22,6 +24,8 @@ fn benches() {
     mask::bench(&mut criterion);
     utf8::bench(&mut criterion);
     handshake::bench(&mut criterion);
+    #[cfg(feature = "market")]
+    depth::bench(&mut criterion);
     criterion.final_summary();
 }
 

@@ -8,6 +8,7 @@
 //! Invariant: whatever a peer sends is answered by a value; nothing here panics on it.
 
 pub mod control;
+pub mod depth;
 pub mod envelope;
 pub mod id;
 mod json;
