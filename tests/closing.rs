@@ -120,8 +120,8 @@ fn nothing_is_processed_after_a_close_frame() {
     client.send(&after.repeat(10_000));
     client.finish();
     client.expect_eof();
-    assert_eq!(server.stats().messages_in, 1);
     server.expect_ended(Cause::PeerClosed, 1);
+    assert_eq!(server.stats().messages_in, 1);
 }
 
 /// §7.1.1: closing TCP with unread data resets the connection, and the peer might never see why it
@@ -214,9 +214,9 @@ fn the_application_closes_after_what_it_sent() {
     client.expect_eof();
     let (cause, reason) = (Cause::Application, "well then".to_owned());
     assert_eq!(ends.next(), End { cause, code: 4002, reason });
-    assert_eq!(server.stats().messages_in, 1);
     drop(client);
     server.expect_ended(Cause::Application, 1);
+    assert_eq!(server.stats().messages_in, 1);
 }
 
 /// §7.1.6 and §5.5.1: both sides send their close frame without having seen the other's.

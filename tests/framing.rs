@@ -147,9 +147,9 @@ fn a_violation_ends_processing_where_it_stands() {
     client.expect_pong(b"before");
     client.expect_failure(1002);
     ends.expect_abnormal(Cause::Violation(Violation::ReservedOpCode));
-    assert_eq!(server.stats().messages_in, 1);
     drop(client);
     server.expect_ended(Cause::Violation(Violation::ReservedOpCode), 1);
+    assert_eq!(server.stats().messages_in, 1);
 }
 
 /// §5.2: a header is judged before its payload has come, and even before it is whole.

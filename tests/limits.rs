@@ -4,6 +4,8 @@ mod support;
 
 use std::io::Write;
 use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::channel;
 use support::client::Client;
 use support::frame::{
@@ -122,14 +124,31 @@ fn a_peer_over_the_message_rate_is_closed() {
     client.send(&close(1008, ""));
     client.expect_eof();
     assert_eq!(ends.next().cause, Cause::RateLimit);
+    drop(client);
+    server.expect_ended(Cause::RateLimit, 1);
     assert!(server.stats().messages_in <= 3);
 }
 
 /// Sends as many messages of 64 KiB, each of one repeated byte, as the message's length says; or
 /// subscribes to a flood of others.
-struct Flood(std::sync::mpsc::Sender<End>);
+struct Flood {
+    ends: std::sync::mpsc::Sender<End>,
+    /// Messages that the server took for its peer.
+    sent: Arc<AtomicU64>,
+}
+
+impl Flood {
+    fn start(options: Options) -> (TestServer, Ends, Arc<AtomicU64>) {
+        let (ends, receiver) = channel();
+        let sent = Arc::<AtomicU64>::default();
+        let count = Arc::clone(&sent);
+        let make = move |_| Flood { ends: ends.clone(), sent: Arc::clone(&count) };
+        (TestServer::start(options, make), Ends(receiver), sent)
+    }
+}
 
 const FLOOD_BYTES: usize = 64 << 10;
+const QUEUE_BYTES: usize = 1 << 20;
 
 impl Handler for Flood {
     type Session = ();
@@ -145,12 +164,14 @@ impl Handler for Flood {
             return;
         }
         for n in 0..message.payload().len() {
-            cx.send(&[n.to_le_bytes()[0]; FLOOD_BYTES][..]);
+            let sent = cx.send(&[n.to_le_bytes()[0]; FLOOD_BYTES][..]);
+            self.sent.fetch_add(u64::from(sent), Ordering::Relaxed);
+            assert!(cx.queued_bytes() <= QUEUE_BYTES, "checked before it is queued");
         }
     }
 
     fn on_close(&mut self, (): (), closed: &Closed<'_>) {
-        let _ = self.0.send(closed.into());
+        let _ = self.ends.send(closed.into());
     }
 }
 
@@ -158,14 +179,11 @@ impl Handler for Flood {
 /// until then is whole frames, in order, and it is told why.
 #[test]
 fn a_peer_that_does_not_read_is_closed_as_a_slow_consumer() {
-    let (sender, receiver) = channel();
-    let options = Options { send_queue_bytes_max: 1 << 20, ..options() };
-    let server = TestServer::start(options, move |_| Flood(sender.clone()));
-    let ends = Ends(receiver);
+    let options = Options { send_queue_bytes_max: QUEUE_BYTES, ..options() };
+    let (server, ends, sent) = Flood::start(options);
     let mut client = Client::open(server.address);
     client.send(&binary(&[0; 2000]));
     ends.expect_abnormal(Cause::SlowConsumer);
-    let dropped = server.stats().dropped_slow_bytes;
     let mut count = 0u64;
     let last = loop {
         let frame = client.read_frame();
@@ -178,19 +196,19 @@ fn a_peer_that_does_not_read_is_closed_as_a_slow_consumer() {
     assert_eq!(last.close_code_and_reason(), (Some(1008), "slow consumer".to_owned()));
     client.expect_eof();
     let frame_bytes = FLOOD_BYTES as u64 + 10;
-    assert_eq!(dropped, (2000 - count) * frame_bytes, "each frame was sent or counted");
     drop(client);
     server.expect_ended(Cause::SlowConsumer, 1);
+    let (sent, dropped) = (sent.load(Ordering::Relaxed), server.stats().dropped_slow_bytes);
+    assert!(sent < 2000, "the handler is told that there is no room");
+    assert_eq!(dropped, (sent - count) * frame_bytes, "each frame was sent or counted");
 }
 
 /// The same over many turns, with events that others publish: each delivery was sent, or dropped
 /// and counted.
 #[test]
 fn every_event_that_a_slow_subscriber_misses_is_counted() {
-    let (sender, receiver) = channel();
-    let options = Options { send_queue_bytes_max: 1 << 20, ..options() };
-    let server = TestServer::start(options, move |_| Flood(sender.clone()));
-    let ends = Ends(receiver);
+    let options = Options { send_queue_bytes_max: QUEUE_BYTES, ..options() };
+    let (server, ends, _) = Flood::start(options);
     let mut client = Client::open(server.address);
     client.send(&text("subscribe"));
     client.expect_text("subscribed");
@@ -204,11 +222,13 @@ fn every_event_that_a_slow_subscriber_misses_is_counted() {
         count += 1;
     }
     client.expect_eof();
-    let stats = server.stats();
-    let frame_bytes = FLOOD_BYTES as u64 + 10;
-    assert_eq!(stats.dropped_slow_bytes, (stats.deliveries - count) * frame_bytes);
     drop(client);
     server.expect_ended(Cause::SlowConsumer, 1);
+    let stats = server.stats();
+    let frame_bytes = FLOOD_BYTES as u64 + 10;
+    assert_eq!(stats.dropped_slow_bytes, stats.dropped_slow_events * frame_bytes);
+    assert_eq!((stats.deliveries, stats.offered), (count, count + stats.dropped_slow_events));
+    assert!(stats.dropped_slow_events > 0);
 }
 
 /// A peer that sends much and reads late is not read from meanwhile, so that what it is owed never
@@ -216,7 +236,7 @@ fn every_event_that_a_slow_subscriber_misses_is_counted() {
 #[test]
 fn a_peer_that_reads_late_gets_everything() {
     const MESSAGES: usize = 1000;
-    let options = Options { send_queue_bytes_max: 1 << 20, ..options() };
+    let options = Options { send_queue_bytes_max: QUEUE_BYTES, ..options() };
     let (server, ends) = TestServer::echo(options);
     let mut client = Client::open(server.address);
     let mut writer = client.writer();
@@ -239,5 +259,6 @@ fn a_peer_that_reads_late_gets_everything() {
     thread.join().unwrap().unwrap();
     client.close();
     assert_eq!(ends.next().cause, Cause::PeerClosed);
+    server.expect_ended(Cause::PeerClosed, 1);
     assert_eq!(server.stats().dropped_slow_bytes, 0);
 }

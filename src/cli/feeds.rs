@@ -136,7 +136,7 @@ struct HubSink {
 impl Sink for HubSink {
     fn publish(&mut self, stream: &str, payload: &str, pace: Pace) -> Flow {
         let Self { publisher, topics, .. } = self;
-        let Some(topic) = topics.of(stream, |name, retain| publisher.topic(name, retain)) else {
+        let Some(topic) = topics.of(stream, |name, options| publisher.topic(name, options)) else {
             return Flow::Continue;
         };
         let delivery = match pace {

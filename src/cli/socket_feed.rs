@@ -74,7 +74,7 @@ impl Ingestor for SocketFeed {
 impl Sink for TurnSink<'_, '_> {
     fn publish(&mut self, stream: &str, payload: &str, _: Pace) -> Flow {
         let Self { topics, cx } = self;
-        if let Some(topic) = topics.of(stream, |name, retain| cx.topic(name, retain)) {
+        if let Some(topic) = topics.of(stream, |name, options| cx.topic(name, options)) {
             cx.publish(topic, payload);
         }
         Flow::Continue

@@ -2,7 +2,7 @@
 //! Invariant: topics are made for at most [`STREAMS_MAX`] stream names.
 
 use crate::market::StreamClass;
-use crate::server::{Retain, Topic};
+use crate::server::{Topic, TopicOptions};
 use std::collections::HashMap;
 
 /// Stream names that a feed may bring. Events of further names are dropped.
@@ -21,7 +21,7 @@ impl StreamTopics {
     pub(super) fn of(
         &mut self,
         stream: &str,
-        make: impl FnOnce(&str, Retain) -> Topic,
+        make: impl FnOnce(&str, TopicOptions) -> Topic,
     ) -> Option<&Topic> {
         if !self.by_stream.contains_key(stream) {
             self.add(stream, make);
@@ -29,13 +29,10 @@ impl StreamTopics {
         self.by_stream.get(stream)
     }
 
-    fn add(&mut self, stream: &str, make: impl FnOnce(&str, Retain) -> Topic) {
+    fn add(&mut self, stream: &str, make: impl FnOnce(&str, TopicOptions) -> Topic) {
         if self.by_stream.len() < STREAMS_MAX {
-            let retain = match StreamClass::of(stream) {
-                StreamClass::State => Retain::Last,
-                StreamClass::Diff | StreamClass::Event => Retain::Nothing,
-            };
-            self.by_stream.insert(stream.into(), make(stream, retain));
+            let options = StreamClass::of(stream).into();
+            self.by_stream.insert(stream.into(), make(stream, options));
         } else if !std::mem::replace(&mut self.full, true) {
             tracing::warn!("more than {STREAMS_MAX} streams: events of new ones are dropped");
         }

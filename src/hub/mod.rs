@@ -13,7 +13,7 @@ mod topic;
 
 pub use publisher::{Delivery, Publisher, PublisherStats};
 pub use stamp::Stamp;
-pub use topic::{Publication, Retain, Topic};
+pub use topic::{Lag, Publication, Retain, Topic, TopicOptions};
 
 pub(crate) use inbox::{Inbox, Received, Wake, channel};
 pub(crate) use subscriptions::{SlotKey, Subscriptions};

@@ -3,7 +3,7 @@
 
 use super::inbox::{Sender, Sent};
 use super::stamp::Stamp;
-use super::topic::{Publication, Retain, Topic, Topics};
+use super::topic::{Publication, Topic, TopicOptions, Topics};
 use crate::proto::Message;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -60,11 +60,12 @@ impl Publisher {
         }
     }
 
-    /// The topic with this name; `retain` counts when the topic is new. Takes a lock: keep the
-    /// topic rather than asking for it each time.
+    /// The topic with this name; `options` count when the topic is new: a [`Retain`](super::Retain)
+    /// where a subscriber that lags is to be closed, else [`TopicOptions`]. Takes a lock: keep
+    /// the topic rather than asking for it each time.
     #[must_use]
-    pub fn topic(&self, name: &str, retain: Retain) -> Topic {
-        self.shared.topics.intern(name, retain)
+    pub fn topic(&self, name: &str, options: impl Into<TopicOptions>) -> Topic {
+        self.shared.topics.intern(name, options)
     }
 
     /// Publishes a message that came in now, without waiting: a worker whose inbox is full misses
@@ -141,6 +142,7 @@ impl Publisher {
 #[cfg(test)]
 mod tests {
     use super::super::inbox::{Received, channel};
+    use super::super::topic::Retain;
     use super::*;
 
     /// A full inbox never blocks a feed, and the loss is counted.

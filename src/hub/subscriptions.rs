@@ -12,6 +12,13 @@ use std::sync::Arc;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SlotKey(usize);
 
+impl SlotKey {
+    /// The place's number: that of one topic for as long as the topic is fed or subscribed to.
+    pub(crate) const fn number(self) -> usize {
+        self.0
+    }
+}
+
 /// The subscriptions of one worker's sessions. Sessions are known by their place in the worker's
 /// own table.
 #[derive(Debug, Default)]

@@ -17,6 +17,42 @@ pub enum Retain {
     Last,
 }
 
+/// What becomes of a topic's messages for a subscriber that has not taken the earlier ones: one that
+/// its socket has no room for. Whoever keeps up gets every message, whatever this says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Lag {
+    /// Each message counts: they are queued, and where the subscriber's send queue has no room, or
+    /// the oldest has waited for too long, its connection is closed, code 1008.
+    #[default]
+    Close,
+    /// A message that the send queue has no room for is dropped.
+    DropNewest,
+    /// A message that the send queue has no room for pushes out the oldest of such topics.
+    DropOldest,
+    /// A message replaces the one that waits, or the one with the same key (see
+    /// [`Handler::conflation_key`](crate::server::Handler::conflation_key)): what waits is at most
+    /// one message a topic and key, beside the send queue.
+    Conflate,
+    /// What waits becomes one message (see [`Handler::fold`](crate::server::Handler::fold)) when
+    /// the subscriber takes it, and costs it no memory until then.
+    Fold,
+}
+
+/// How a topic treats its subscribers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TopicOptions {
+    /// What it keeps for those who subscribe later.
+    pub retain: Retain,
+    /// What becomes of its messages where a subscriber lags.
+    pub lag: Lag,
+}
+
+impl From<Retain> for TopicOptions {
+    fn from(retain: Retain) -> Self {
+        Self { retain, lag: Lag::default() }
+    }
+}
+
 /// A named channel that messages are published to. Cheap to clone; get one from
 /// [`Publisher::topic`](super::Publisher::topic) and keep it, so that publishing looks nothing up.
 #[derive(Clone, Debug)]
@@ -27,7 +63,7 @@ struct Inner {
     /// `None`: the topic is on no list, and lives as long as its publications.
     number: Option<usize>,
     name: Box<str>,
-    retain: Retain,
+    options: TopicOptions,
     /// Publications so far.
     published: AtomicU64,
 }
@@ -42,7 +78,13 @@ impl Topic {
     /// What it keeps for those who subscribe later.
     #[must_use]
     pub fn retain(&self) -> Retain {
-        self.0.retain
+        self.0.options.retain
+    }
+
+    /// What becomes of its messages where a subscriber lags.
+    #[must_use]
+    pub fn lag(&self) -> Lag {
+        self.0.options.lag
     }
 
     /// Topics on the server's list are numbered from 0 in the order of their making.
@@ -60,12 +102,12 @@ impl Topic {
 
     /// A topic that is not put on the list, for names that nobody asked a [`Topic`] for.
     pub(crate) fn passing(name: &str) -> Self {
-        Self::new(None, name, Retain::Nothing)
+        Self::new(None, name, Retain::Nothing.into())
     }
 
-    fn new(number: Option<usize>, name: &str, retain: Retain) -> Self {
+    fn new(number: Option<usize>, name: &str, options: TopicOptions) -> Self {
         let published = AtomicU64::new(0);
-        Self(Arc::new(Inner { number, name: name.into(), retain, published }))
+        Self(Arc::new(Inner { number, name: name.into(), options, published }))
     }
 }
 
@@ -108,14 +150,14 @@ impl Topics {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 
-    /// The topic with this name, made with `retain` if it is new.
-    pub(crate) fn intern(&self, name: &str, retain: Retain) -> Topic {
+    /// The topic with this name, made with `options` if it is new.
+    pub(crate) fn intern(&self, name: &str, options: impl Into<TopicOptions>) -> Topic {
         let mut topics = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(topic) = topics.get(name) {
             return topic.clone();
         }
         let number = Some(topics.len());
-        let topic = Topic::new(number, name, retain);
+        let topic = Topic::new(number, name, options.into());
         topics.insert(name.into(), topic.clone());
         topic
     }

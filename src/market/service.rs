@@ -7,13 +7,16 @@
 //! Invariant: the answer to a control message comes before anything that the message causes.
 
 use super::control::{self, Command, Property};
+use super::depth::{self, DepthFold, Since};
 use super::envelope::{self, Framing, Sequence};
 use super::path::{Endpoint, STREAMS_PER_CONNECTION_DEFAULT};
 use super::reply::{self, ErrorReply, Fault};
-use super::stream::StreamName;
+use super::stream::{StreamClass, StreamName};
 use crate::http::{Request, Response, Status};
 use crate::proto::{CloseCode, Message};
-use crate::server::{Context, Handler, Opening, Published, Upgrade, View};
+use crate::server::{
+    Absorbed, Context, Fold, Handler, Lag, Opening, Published, Retain, TopicOptions, Upgrade, View,
+};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -216,6 +219,50 @@ impl Handler for MarketHandler {
         let Published { topic: stream, payload, seq, stamp } = *event;
         let event = envelope::Event { stream, payload, seq, ingest_ns: stamp.unix_ns };
         envelope::render(&event, view, out);
+    }
+
+    fn fold(stream: &str) -> Option<Box<dyn Fold>> {
+        let foldable = StreamClass::of(stream) == StreamClass::Diff;
+        foldable.then(|| Box::new(DepthFold::default()) as Box<dyn Fold>)
+    }
+}
+
+impl Fold for DepthFold {
+    fn mark(&self, payload: &[u8]) -> Option<u64> {
+        depth::first_update_id(payload)
+    }
+
+    fn absorb(&mut self, seq: u64, payload: &[u8]) -> Absorbed {
+        match DepthFold::absorb(self, seq, payload) {
+            depth::Absorbed::Folded => Absorbed::Taken,
+            // What is no diff would have to be sent as it is, in its place among the others.
+            depth::Absorbed::NotADiff | depth::Absorbed::Full | depth::Absorbed::OutOfOrder => {
+                Absorbed::Refused
+            }
+        }
+    }
+
+    fn since(&self, seq: u64, first_update_id: u64, out: &mut Vec<u8>) -> bool {
+        match DepthFold::since(self, seq, first_update_id, out) {
+            Since::Whole | Since::AfterGap => true,
+            Since::Nothing | Since::Unknown => false,
+        }
+    }
+
+    fn forget_before(&mut self, seq: u64) {
+        DepthFold::forget_before(self, seq);
+    }
+}
+
+impl From<StreamClass> for TopicOptions {
+    /// How topics for streams of this class are to be made.
+    fn from(class: StreamClass) -> Self {
+        let (retain, lag) = match class {
+            StreamClass::State => (Retain::Last, Lag::Conflate),
+            StreamClass::Diff => (Retain::Nothing, Lag::Fold),
+            StreamClass::Event => (Retain::Nothing, Lag::Close),
+        };
+        Self { retain, lag }
     }
 }
 

@@ -26,6 +26,9 @@ pub(crate) trait Transport {
     /// Tells the peer that nothing more will come.
     fn shutdown_write(&self) -> io::Result<()>;
 
+    /// Has the connection reset when it is dropped: what was written and has not arrived is lost.
+    fn abort(&self);
+
     /// The other end's address.
     fn peer_addr(&self) -> io::Result<SocketAddr>;
 }

@@ -7,7 +7,7 @@ use super::options::Options;
 use super::pinning;
 use super::shutdown::ShutdownHandle;
 use super::source::{Ingestor, Source};
-use super::stats::{Counters, StatsHandle};
+use super::stats::{Board, StatsHandle};
 use super::worker::{Intake, Parts, Shared, TcpIntake, UdpIntake, Worker};
 use crate::hub::{Publisher, Wake, channel};
 use crate::net::{self, BindError, SocketOptions, System, Udp};
@@ -84,7 +84,7 @@ impl Builder {
                 first.add_source(source).map_err(error)?;
             }
         }
-        let counters: Arc<[Arc<Counters>]> = parts.iter().map(|_| Arc::default()).collect();
+        let boards: Arc<[Arc<Board>]> = parts.iter().map(|_| Arc::default()).collect();
         let config = Config {
             role: Role::Server,
             limits: self.options.limits,
@@ -98,7 +98,7 @@ impl Builder {
             shutdown: ShutdownHandle::new(wakes.into()),
             publisher: Publisher::new(inboxes),
         });
-        Ok(Server { local_addr, source_addrs, shared, counters, parts })
+        Ok(Server { local_addr, source_addrs, shared, boards, parts })
     }
 }
 
@@ -119,7 +119,7 @@ pub struct Server {
     local_addr: SocketAddr,
     source_addrs: Vec<SocketAddr>,
     shared: Arc<Shared>,
-    counters: Arc<[Arc<Counters>]>,
+    boards: Arc<[Arc<Board>]>,
     parts: Vec<(Parts<System>, crate::hub::Inbox)>,
 }
 
@@ -171,7 +171,7 @@ impl Server {
     /// The server's counters, for any thread.
     #[must_use]
     pub fn stats(&self) -> StatsHandle {
-        StatsHandle(Arc::clone(&self.counters))
+        StatsHandle(Arc::clone(&self.boards))
     }
 
     /// Serves until [`ShutdownHandle::shutdown`]. `make` makes the handler of each worker, on the
@@ -183,29 +183,29 @@ impl Server {
     /// # Panics
     /// If `make` panics, once all workers have stopped.
     pub fn run<H: Handler>(self, make: impl Fn(usize) -> H + Sync) -> io::Result<()> {
-        let Self { shared, counters, parts, .. } = self;
-        let run_one = |number: usize, (parts, inbox), counters: &Arc<Counters>| {
+        let Self { shared, boards, parts, .. } = self;
+        let run_one = |number: usize, (parts, inbox), board: &Arc<Board>| {
             let _others = StopOthers(&shared.shutdown);
             if let Some(core) = shared.options.pin.get(number) {
                 pinning::pin_to(*core)?;
             }
             let handler = make(number);
-            let counters = Arc::clone(counters);
-            let worker = Worker::new(number, parts, inbox, counters, Arc::clone(&shared), handler);
+            let board = Arc::clone(board);
+            let worker = Worker::new(number, parts, inbox, board, Arc::clone(&shared), handler);
             worker.and_then(Worker::run)
         };
         let run_one = &run_one;
         std::thread::scope(|scope| {
-            let mut workers = parts.into_iter().zip(counters.iter()).enumerate();
+            let mut workers = parts.into_iter().zip(boards.iter()).enumerate();
             let first = workers.next();
             let mut threads = Vec::new();
-            for (number, (parts, counters)) in workers {
+            for (number, (parts, board)) in workers {
                 let name = format!("tickwire-{number}");
                 let thread = std::thread::Builder::new().name(name);
-                threads.push(thread.spawn_scoped(scope, move || run_one(number, parts, counters)));
+                threads.push(thread.spawn_scoped(scope, move || run_one(number, parts, board)));
             }
             let mut result = match first {
-                Some((number, (parts, counters))) => run_one(number, parts, counters),
+                Some((number, (parts, board))) => run_one(number, parts, board),
                 None => Ok(()),
             };
             for thread in threads {

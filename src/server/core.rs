@@ -3,20 +3,27 @@
 //! Invariant: owns no sockets, so that it can be lent to a handler while a socket's bytes are
 //! being handled.
 
-use super::encoder::{Encoder, Render, Wants};
-use super::handler::{Published, View};
-use super::options::DeflateOptions;
-use super::outputs::Outputs;
-use super::stats::Counters;
+use super::encoder::{Encoder, Wants};
+use super::folds::Folds;
+use super::handler::{Handler, Published, View};
+use super::key::Key;
+use super::options::Options;
+use super::outputs::{Flushed, Means, Origin, Outputs, QueueLimits};
+use super::stats::{Board, Counters};
 use super::transit::Transit;
-use crate::hub::{Publication, Publisher, Retain, SlotKey, Stamp, Subscriptions, Topic};
+use crate::hub::{Lag, Publication, Publisher, Retain, SlotKey, Stamp, Subscriptions, Topic};
 use crate::net::Transport;
-use crate::proto::{CloseCode, Message, OpCode, WindowBits};
+use crate::outbox::SlotId;
+use crate::proto::{CloseCode, Message, Millis, OpCode, WindowBits};
+use std::io;
 use std::sync::Arc;
 
 /// Messages of so many bytes are written straight from where they lie: to copy them first costs
 /// more than the system call that is saved.
 const DIRECT_BYTES_MIN: usize = 32 << 10;
+
+/// Bytes of frames encoded in a turn after which connections are flushed before it goes on.
+pub(super) const ARENA_BYTES_MAX: usize = 1 << 20;
 
 /// A close that a handler asked for.
 #[derive(Debug)]
@@ -31,32 +38,53 @@ pub(super) struct Core {
     pub(super) outputs: Outputs,
     pub(super) subscriptions: Subscriptions,
     pub(super) publisher: Publisher,
-    pub(super) counters: Arc<Counters>,
+    pub(super) counters: Counters,
+    pub(super) board: Arc<Board>,
     /// When the events that the next flush carries came in.
     pub(super) transit: Transit,
     /// What the handler in charge asked for.
     pub(super) close_request: Option<CloseRequest>,
+    /// The time of the turn.
+    pub(super) now: Millis,
     encoder: Encoder,
+    key: ConflationKey,
 }
 
+/// The function that says which events replace one another: [`Handler::conflation_key`].
+type ConflationKey = fn(&Published<'_>) -> u64;
+
 impl Core {
-    pub(super) fn new(
+    pub(super) fn new<H: Handler>(
         worker: usize,
         publisher: Publisher,
-        counters: Arc<Counters>,
-        render: Render,
-        deflate: Option<DeflateOptions>,
+        board: Arc<Board>,
+        options: &Options,
     ) -> Self {
+        let limits = QueueLimits {
+            bytes_max: options.send_queue_bytes_max,
+            total_bytes_max: options.send_queues_bytes_max / options.workers.max(1),
+            age_max: options.send_queue_age_max,
+            stall_timeout: options.write_stall_timeout,
+        };
         Self {
             worker,
-            outputs: Outputs::new(),
+            outputs: Outputs::new(limits, Folds::new(H::fold)),
             subscriptions: Subscriptions::default(),
             publisher,
-            counters,
+            counters: Counters::default(),
+            board,
             transit: Transit::default(),
             close_request: None,
-            encoder: Encoder::new(render, deflate),
+            now: Millis(0),
+            encoder: Encoder::new(H::render, options.deflate),
+            key: H::conflation_key,
         }
+    }
+
+    /// The outputs, and what it takes to send with them.
+    fn sending(&mut self) -> (&mut Outputs, Means<'_>) {
+        let Self { outputs, encoder, counters, now, .. } = self;
+        (outputs, Means { encoder, counters, now: *now })
     }
 
     pub(super) fn send(&mut self, index: u32, tcp: &dyn Transport, message: Message<'_>) -> bool {
@@ -64,14 +92,47 @@ impl Core {
             return false;
         }
         let wants = self.outputs.wants(index);
-        if message.payload().len() >= DIRECT_BYTES_MIN && wants.deflate.is_none() {
-            let written = self.outputs.send_directly(index, tcp, message);
+        let plain = wants.deflate.is_none();
+        // So that what one call of a handler sends is not all held until the end of the turn.
+        let much = self.outputs.encoded() > ARENA_BYTES_MAX;
+        if plain && (much || message.payload().len() >= DIRECT_BYTES_MIN) {
+            let (outputs, mut means) = self.sending();
+            let written = outputs.send_directly(index, tcp, message, &mut means);
             self.counters.bytes_out.add(written as u64);
-            return true;
+            return self.outputs.accepts(index);
         }
         let Self { outputs, encoder, .. } = self;
         outputs.send_encoded(index, |arena| encoder.message(message, wants, arena));
         true
+    }
+
+    /// Gives a connection its one write of the turn; yields how many bytes went.
+    pub(super) fn flush(&mut self, key: Key, tcp: &impl Transport) -> io::Result<(Flushed, usize)> {
+        let (outputs, mut means) = self.sending();
+        outputs.flush(key.index, tcp, &mut means)
+    }
+
+    /// Writes what a connection has queued; yields how many bytes went.
+    pub(super) fn write_queued(
+        &mut self,
+        key: Key,
+        tcp: &impl Transport,
+    ) -> io::Result<(Flushed, usize)> {
+        let (outputs, mut means) = self.sending();
+        outputs.write_queued(key.index, tcp, &mut means)
+    }
+
+    /// Drops what a connection has queued, but for the frame under way, and queues `farewell` in
+    /// its place; yields how many bytes were dropped.
+    pub(super) fn replace_queue(&mut self, key: Key, farewell: &[u8]) -> usize {
+        let (outputs, mut means) = self.sending();
+        outputs.replace_queue(key.index, farewell, &mut means)
+    }
+
+    /// Forgets all that a connection has to send.
+    pub(super) fn close(&mut self, key: Key) {
+        let lost = self.outputs.close(key.index, &self.counters);
+        self.counters.dropped_gone_events.add(lost);
     }
 
     /// Subscribes a session and sends it the last message that the topic keeps.
@@ -84,8 +145,12 @@ impl Core {
             let event = Published::from(last);
             let range = self.encoder.event(&event, last.opcode, wants, self.outputs.arena());
             self.encoder.end_event();
-            self.outputs.send(index, range);
-            self.counters.deliveries.add(1);
+            // By itself it is not one of those that follow one another.
+            let lag = Some(last.topic.lag()).filter(|lag| *lag != Lag::Fold).unwrap_or_default();
+            let slot = SlotId { topic: slot.number(), key: (self.key)(&event) };
+            self.outputs.note_event(range.start, || Origin { slot, lag, publication: None });
+            let sent = self.outputs.send(index, range);
+            self.counters.offered.add(u64::from(sent));
         }
         true
     }
@@ -105,7 +170,12 @@ impl Core {
     pub(super) fn deliver(&mut self, publication: &Publication) {
         self.counters.events_in.add(1);
         let Some(slot) = self.subscriptions.note(publication) else { return };
-        self.fan_out(slot, &Published::from(publication), publication.opcode);
+        let lag = publication.topic.lag();
+        let foldable = (lag == Lag::Fold).then_some(publication);
+        if foldable.is_some() {
+            self.outputs.fold(slot.number(), publication);
+        }
+        self.fan_out(slot, &Published::from(publication), publication.opcode, (lag, foldable));
     }
 
     /// Publishes a session's own message to the subscribers of all workers.
@@ -118,14 +188,16 @@ impl Core {
             }
             None => {
                 let event = Published { topic, payload: message.payload(), seq: 0, stamp };
-                self.publish_here(self.subscriptions.find(topic), &event, message.opcode());
+                let slot = self.subscriptions.find(topic);
+                self.publish_here(slot, &event, message.opcode(), Lag::default());
             }
         }
     }
 
     /// Publishes a message that came in on this worker, at `stamp`, to the subscribers of all.
     pub(super) fn publish_to(&mut self, topic: &Topic, message: Message<'_>, stamp: Stamp) {
-        if topic.retain() == Retain::Last || self.publisher.has_others() {
+        let kept = topic.retain() == Retain::Last || topic.lag() == Lag::Fold;
+        if kept || self.publisher.has_others() {
             let publication = Publication::new(topic, message, stamp);
             self.deliver(&publication);
             self.publisher.publish_to_others(self.worker, &publication);
@@ -134,38 +206,54 @@ impl Core {
         let (payload, seq) = (message.payload(), topic.next_seq());
         let event = Published { topic: topic.name(), payload, seq, stamp };
         let slot = self.subscriptions.slot_of_topic(topic);
-        self.publish_here(slot, &event, message.opcode());
+        self.publish_here(slot, &event, message.opcode(), topic.lag());
     }
 
     /// Nobody keeps the event and nobody else gets it: no copy is needed.
-    fn publish_here(&mut self, slot: Option<SlotKey>, event: &Published<'_>, opcode: OpCode) {
+    fn publish_here(
+        &mut self,
+        slot: Option<SlotKey>,
+        event: &Published<'_>,
+        opcode: OpCode,
+        lag: Lag,
+    ) {
         self.counters.events_in.add(1);
         if let Some(slot) = slot {
-            self.fan_out(slot, event, opcode);
+            self.fan_out(slot, event, opcode, (lag, None));
         }
     }
 
     /// Encodes an event once for each way in which subscribers want it, and has each send its own.
-    fn fan_out(&mut self, slot: SlotKey, event: &Published<'_>, opcode: OpCode) {
-        let Self { subscriptions, outputs, encoder, .. } = self;
+    fn fan_out(
+        &mut self,
+        slot: SlotKey,
+        event: &Published<'_>,
+        opcode: OpCode,
+        (lag, foldable): (Lag, Option<&Publication>),
+    ) {
+        let Self { subscriptions, outputs, encoder, key, .. } = self;
         let mut current = None;
-        let mut deliveries = 0;
+        let mut offered = 0;
         for index in subscriptions.members(slot) {
             let wants = outputs.wants(index);
             let range = match &current {
                 Some((of, range)) if *of == wants => range,
                 _ => {
                     let range = encoder.event(event, opcode, wants, outputs.arena());
+                    outputs.note_event(range.start, || {
+                        let key = if lag == Lag::Conflate { key(event) } else { 0 };
+                        let slot = SlotId { topic: slot.number(), key };
+                        Origin { slot, lag, publication: foldable.cloned() }
+                    });
                     &current.insert((wants, range)).1
                 }
             };
-            outputs.send(index, range.clone());
-            deliveries += 1;
+            offered += u64::from(outputs.send(index, range.clone()));
         }
         encoder.end_event();
-        if deliveries > 0 {
+        if offered > 0 {
             self.transit.note(event.stamp.at);
         }
-        self.counters.deliveries.add(deliveries);
+        self.counters.offered.add(offered);
     }
 }

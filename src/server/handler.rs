@@ -3,6 +3,7 @@
 //! session's `on_close` and the end of its session.
 
 use super::context::Context;
+use super::folds::Fold;
 use crate::http;
 use crate::hub::{Publication, Stamp};
 use crate::proto::{CloseCode, Message, Violation};
@@ -59,6 +60,21 @@ pub trait Handler {
     fn render(event: &Published<'_>, view: View, out: &mut Vec<u8>) {
         let _ = view;
         out.extend_from_slice(event.payload);
+    }
+
+    /// Which of a topic's events replace one another where it has
+    /// [`Lag::Conflate`](crate::server::Lag::Conflate): those with the same key. By default all of them do.
+    fn conflation_key(event: &Published<'_>) -> u64 {
+        let _ = event;
+        0
+    }
+
+    /// What folds the events of a topic that has [`Lag::Fold`](crate::server::Lag::Fold), made
+    /// when a subscriber begins to lag and shared by all that do. Without one, the topic's
+    /// events are queued like those of other topics.
+    fn fold(topic: &str) -> Option<Box<dyn Fold>> {
+        let _ = topic;
+        None
     }
 }
 
@@ -175,8 +191,10 @@ pub enum Cause {
     IdleTimeout,
     /// The peer sent more messages than the rate allows.
     RateLimit,
-    /// The peer read too slowly: its send queue was full.
+    /// The peer read too slowly: its send queue was full, or what waited in it too old.
     SlowConsumer,
+    /// The peer read nothing at all for too long, while something waited for it.
+    WriteStall,
     /// The connection reached its greatest age.
     Lifetime,
     /// The server stopped.
@@ -193,7 +211,7 @@ pub enum Cause {
 
 impl Cause {
     /// The names of all causes, each at its [`Self::index`].
-    pub(super) const NAMES: [&str; 15] = [
+    pub(super) const NAMES: [&str; 16] = [
         "peer_closed",
         "peer_vanished",
         "reset",
@@ -209,6 +227,7 @@ impl Cause {
         "handshake_refused",
         "handshake_abandoned",
         "http",
+        "write_stall",
     ];
 
     /// The cause's place in a table of all causes, all violations being one.
@@ -229,6 +248,7 @@ impl Cause {
             Self::HandshakeRefused => 12,
             Self::HandshakeAbandoned => 13,
             Self::Http => 14,
+            Self::WriteStall => 15,
         }
     }
 

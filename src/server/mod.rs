@@ -34,6 +34,7 @@ mod context;
 mod core;
 mod encoder;
 mod error;
+mod folds;
 mod handler;
 mod histogram;
 mod key;
@@ -54,6 +55,7 @@ pub use attempts::AttemptLimit;
 pub use builder::{Builder, Server};
 pub use context::Context;
 pub use error::BuildError;
+pub use folds::{Absorbed, Fold};
 pub use handler::{Accept, Cause, Closed, Handler, Opening, Published, Upgrade, View};
 pub use histogram::Histogram;
 pub use options::{DeflateOptions, Options, PingPayload, Waiting};
@@ -63,5 +65,7 @@ pub use source::{Ingest, Ingestor, Input, Source};
 pub use stats::{Stats, StatsHandle};
 pub use transit::Latency;
 
-pub use crate::hub::{Delivery, Publication, Publisher, PublisherStats, Retain, Stamp, Topic};
+pub use crate::hub::{
+    Delivery, Lag, Publication, Publisher, PublisherStats, Retain, Stamp, Topic, TopicOptions,
+};
 pub use crate::net::{BindError, SocketOptions};

@@ -41,9 +41,20 @@ pub struct Options {
     pub attempt_limit: Option<AttemptLimit>,
     /// The greatest age of a connection. Default: none; close code 1001.
     pub lifetime: Option<Duration>,
-    /// Bytes queued for a peer that reads too slowly. Default 16 MiB; close code 1008. From half
-    /// of it on, nothing more is read from that peer.
+    /// Bytes queued for a peer that reads too slowly, and 80 for each message. Default 16 MiB; close
+    /// code 1008. From half of it on, nothing more is read from that peer. A single message may
+    /// be longer than this. What topics keep beside the queue is described at
+    /// [`Lag`](crate::server::Lag).
     pub send_queue_bytes_max: usize,
+    /// Bytes queued for all peers together. Default 1 GiB. Over it the peer for whom most is
+    /// queued is closed, code 1008. Each worker has its part of it.
+    pub send_queues_bytes_max: usize,
+    /// How long a message may be queued that must not be dropped. Default: any time; close code
+    /// 1008.
+    pub send_queue_age_max: Option<Duration>,
+    /// How long a peer may take nothing at all while something is queued for it. Default 60 s. Then
+    /// TCP is closed: there is no way to tell it.
+    pub write_stall_timeout: Option<Duration>,
     /// Messages that a worker's inbox holds, between publishers and the worker. Default 8,192.
     pub inbox_events_max: usize,
     /// Time for the connections to close when the server stops. Default 5 s.
@@ -107,6 +118,9 @@ impl Default for Options {
             attempt_limit: None,
             lifetime: None,
             send_queue_bytes_max: 16 << 20,
+            send_queues_bytes_max: 1 << 30,
+            send_queue_age_max: None,
+            write_stall_timeout: Some(Duration::from_secs(60)),
             inbox_events_max: 8192,
             drain_timeout: Duration::from_secs(5),
         }

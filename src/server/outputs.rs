@@ -5,24 +5,33 @@
 //! and neighbouring ranges are one. At the end of the turn each connection gets one write: straight
 //! from the arena where it has one range, from the cork buffer where it has several, by a vectored
 //! write where those are long. Connections with the same ranges share what is in the cork buffer.
+//! What a socket refuses is sorted into the connection's queue ([`backlog`]).
 //!
 //! Invariant: a connection's ranges and then its [`Outbox`] are in the order in which the frames
 //! were sent, and nothing is added once it is closed for sending.
 
-use super::encoder::Wants;
+mod backlog;
+mod events;
+mod writing;
+
+pub(super) use backlog::{Overdue, QueueLimits};
+pub(super) use events::Origin;
+
+use super::encoder::{Encoder, Wants};
+use super::folds::Folds;
 use super::key::Key;
+use super::stats::Counters;
 use super::table::Pages;
+use crate::hub::Publication;
 use crate::net::{Transport, Written};
 use crate::outbox::Outbox;
-use crate::proto::Message;
 use crate::proto::frame::{Position, encode_header};
-use std::io::{self, IoSlice};
+use crate::proto::{Message, Millis};
+use backlog::Backlogs;
+use std::io;
 use std::ops::Range;
+use writing::{Cork, write, write_pieces};
 
-/// Ranges longer than this in all are not copied together but written with a vectored write.
-const CORK_BYTES_MAX: usize = 64 << 10;
-/// Ranges in one vectored write; those of a turn beyond it take further ones.
-const SLICES_MAX: usize = 64;
 /// Room that the arena keeps from turn to turn.
 const ARENA_RETAINED_BYTES_MAX: usize = 4 << 20;
 
@@ -50,6 +59,8 @@ enum Gate {
     Open,
     /// A close frame, or the answer to a failed handshake, was the last thing to send.
     Shut,
+    /// More was sent at once than its queue takes.
+    Overflowed,
     /// A write has failed: the connection is gone.
     Broken,
 }
@@ -67,8 +78,15 @@ pub(super) enum Flushed {
     Done,
     /// The socket would not take all: the rest is queued until it is writable.
     Queued,
-    /// The rest does not fit the send queue: so many bytes of this turn's frames were not queued.
+    /// The rest does not fit the send queue: so many bytes of frames were not queued.
     Overflow(usize),
+}
+
+/// What it takes to send: how events are rendered that were folded, who counts, and the time.
+pub(super) struct Means<'a> {
+    pub(super) encoder: &'a mut Encoder,
+    pub(super) counters: &'a Counters,
+    pub(super) now: Millis,
 }
 
 /// The sending side of all of a worker's connections.
@@ -81,24 +99,22 @@ pub(super) struct Outputs {
     /// The ranges of the connection in hand.
     ranges: Vec<Range<usize>>,
     cork: Cork,
-}
-
-/// Several ranges of the arena, copied together.
-#[derive(Debug)]
-struct Cork {
-    ranges: Vec<Range<usize>>,
-    bytes: Vec<u8>,
+    /// The header of the message in hand.
+    header: Vec<u8>,
+    backlogs: Backlogs,
 }
 
 impl Outputs {
-    pub(super) const fn new() -> Self {
+    pub(super) const fn new(limits: QueueLimits, folds: Folds) -> Self {
         Self {
             by_index: Pages::new(),
             arena: Vec::new(),
             pieces: Vec::new(),
             dirty: Vec::new(),
             ranges: Vec::new(),
-            cork: Cork { ranges: Vec::new(), bytes: Vec::new() },
+            cork: Cork::new(),
+            header: Vec::new(),
+            backlogs: Backlogs::new(limits, folds),
         }
     }
 
@@ -114,11 +130,15 @@ impl Outputs {
         Key { index, generation: 0 }
     }
 
-    /// Forgets all that the connection has to send.
-    pub(super) fn close(&mut self, index: u32) {
-        if let Some(output) = self.by_index.get_mut(index) {
-            *output = Output { generation: output.generation, gate: Gate::Shut, ..Output::new() };
-        }
+    /// Forgets all that the connection has to send; yields how many events it will not get.
+    pub(super) fn close(&mut self, index: u32, counters: &Counters) -> u64 {
+        let Self { by_index, pieces, ranges, backlogs, .. } = self;
+        let Some(output) = by_index.get_mut(index) else { return 0 };
+        output.take_ranges(pieces, ranges);
+        let outbox = output.outbox.take();
+        *output = Output { generation: output.generation, gate: Gate::Shut, ..Output::new() };
+        let queued = outbox.map_or(0, |outbox| backlogs.forget(outbox, counters));
+        queued + backlogs.events.count(ranges)
     }
 
     /// Nothing is sent on the connection after what it has to send now.
@@ -147,8 +167,21 @@ impl Outputs {
 
     /// Bytes of frames that sockets have refused, for this connection.
     pub(super) fn queued_bytes(&self, index: u32) -> usize {
-        let outbox = self.by_index.get(index).and_then(|output| output.outbox.as_ref());
-        outbox.map_or(0, |outbox| outbox.len())
+        self.outbox(index).map_or(0, Outbox::len)
+    }
+
+    /// What the connection's queue counts against its limit.
+    pub(super) fn queued(&self, index: u32) -> usize {
+        self.outbox(index).map_or(0, Outbox::queued)
+    }
+
+    /// Whether the socket has refused something that still waits.
+    pub(super) fn is_lagging(&self, index: u32) -> bool {
+        self.outbox(index).is_some()
+    }
+
+    fn outbox(&self, index: u32) -> Option<&Outbox> {
+        self.by_index.get(index)?.outbox.as_deref()
     }
 
     /// Where frames are encoded. What is appended must be given to connections by [`Self::send`].
@@ -175,27 +208,39 @@ impl Outputs {
 
     /// Has the connection send a range of the arena at the end of the turn. Those that come last
     /// before [`Self::shut`] still go.
-    pub(super) fn send(&mut self, index: u32, range: Range<usize>) {
+    /// `false`: it does not send it.
+    pub(super) fn send(&mut self, index: u32, range: Range<usize>) -> bool {
         let Some(output) = self.by_index.get_mut(index) else {
-            return;
+            return false;
         };
         if range.is_empty() || output.gate != Gate::Open {
-            return;
+            return false;
         }
         output.mark_dirty(index, &mut self.dirty);
         if output.last.end == range.start {
             // Nothing to send is a range that ends at 0.
             output.last.end = range.end;
-            return;
+            return true;
         }
         if !output.last.is_empty() {
             let Ok(piece) = u32::try_from(self.pieces.len()) else {
-                return;
+                return false;
             };
             self.pieces.push(Piece { range: output.last.clone(), earlier: output.earlier });
             output.earlier = piece;
         }
         output.last = range;
+        true
+    }
+
+    /// Says that the frame which begins at `start` is a published event.
+    pub(super) fn note_event(&mut self, start: usize, origin: impl FnOnce() -> Origin) {
+        self.backlogs.events.note(start, origin);
+    }
+
+    /// Has those who wait for a topic's events to be folded get this one too.
+    pub(super) fn fold(&mut self, topic: usize, publication: &Publication) {
+        self.backlogs.folds().note(topic, publication);
     }
 
     /// Sends a message at once, behind what the connection has to send already, from where it
@@ -206,34 +251,50 @@ impl Outputs {
         index: u32,
         tcp: &dyn Transport,
         message: Message<'_>,
+        means: &mut Means<'_>,
     ) -> usize {
         let payload = message.payload();
-        self.send_encoded(index, |arena| {
-            encode_header(arena, Position::Last, message.opcode(), payload.len());
-        });
-        let Self { by_index, arena, pieces, ranges, cork, .. } = self;
+        self.header.clear();
+        encode_header(&mut self.header, Position::Last, message.opcode(), payload.len());
+        let Self { by_index, arena, pieces, ranges, cork, header, dirty, backlogs, .. } = self;
         let Some(output) = by_index.get_mut(index) else {
             return 0;
         };
+        output.mark_dirty(index, dirty);
         let preamble = output.take_ranges(pieces, ranges);
         let before = cork.contiguous(arena, ranges);
-        if let Some(outbox) = output.outbox.as_deref_mut().filter(|outbox| !outbox.is_empty()) {
-            outbox.queue_parts(&[before, payload]);
-            return 0;
-        }
-        let total = before.len() + payload.len();
-        match tcp.write_vectored(&[IoSlice::new(before), IoSlice::new(payload)]) {
-            Ok(Written::Bytes(written)) if written == total => return total,
-            Ok(written) => {
-                output.new_outbox(preamble).queue_parts(&[before, payload]);
-                if let Ok(written) = output.write_rest(written.bytes(), tcp) {
-                    return written;
+        let total = before.len() + header.len() + payload.len();
+        let mut gone = 0;
+        if output.outbox.is_none() {
+            match write_pieces(tcp, [before, header, payload].into_iter()) {
+                Ok(Written::Bytes(written)) if written == total => {
+                    means.counters.deliveries.add(backlogs.events.count(ranges));
+                    return total;
+                }
+                Ok(written) => gone = written.bytes(),
+                Err(_) => {
+                    output.gate = Gate::Broken;
+                    means.counters.dropped_gone_events.add(backlogs.events.count(ranges));
+                    return 0;
                 }
             }
-            Err(_) => {}
         }
-        output.gate = Gate::Broken;
-        0
+        let lagged = output.outbox.is_some();
+        let outbox = output.outbox.get_or_insert_with(|| Box::new(Outbox::new(means.now)));
+        let of_before = gone.min(before.len());
+        let queued = backlogs.queue(outbox, (arena, ranges), of_before, preamble, means);
+        let frame = [header.as_slice(), payload].concat();
+        let fits = backlogs.queue_reply(outbox, &frame, gone - of_before, means);
+        if queued != Flushed::Queued || fits.is_err() {
+            output.gate = Gate::Overflowed;
+        } else if !lagged {
+            match output.write_queued(backlogs, tcp, means) {
+                Ok((Flushed::Overflow(_), _)) => output.gate = Gate::Overflowed,
+                Ok((_, written)) => return gone + written,
+                Err(_) => output.gate = Gate::Broken,
+            }
+        }
+        gone
     }
 
     /// Says that what the connection has to send in this turn begins with an HTTP answer.
@@ -262,10 +323,12 @@ impl Outputs {
         self.arena.clear();
         self.arena.shrink_to(ARENA_RETAINED_BYTES_MAX);
         self.pieces.clear();
-        self.cork.ranges.clear();
+        self.cork.clear();
+        self.backlogs.events.clear();
     }
 
-    /// Writes what the connection has to send of this turn, in one write.
+    /// Writes what the connection has to send of this turn, in one write; yields how many bytes
+    /// went.
     ///
     /// # Errors
     /// The connection is gone.
@@ -273,40 +336,46 @@ impl Outputs {
         &mut self,
         index: u32,
         tcp: &impl Transport,
-        queue_bytes_max: usize,
+        means: &mut Means<'_>,
     ) -> io::Result<(Flushed, usize)> {
-        let Self { by_index, arena, pieces, ranges, cork, .. } = self;
+        let Self { by_index, arena, pieces, ranges, cork, backlogs, .. } = self;
         let Some(output) = by_index.get_mut(index) else {
             return Ok((Flushed::Done, 0));
         };
         output.dirty = false;
-        if output.gate == Gate::Broken {
-            return Err(io::ErrorKind::ConnectionReset.into());
+        match output.gate {
+            Gate::Broken => return Err(io::ErrorKind::ConnectionReset.into()),
+            Gate::Overflowed => return Ok((Flushed::Overflow(0), 0)),
+            Gate::Open | Gate::Shut => {}
         }
         let preamble = output.take_ranges(pieces, ranges);
         let total: usize = ranges.iter().map(Range::len).sum();
-        if let Some(outbox) = output.outbox.as_deref_mut().filter(|outbox| !outbox.is_empty()) {
-            return Ok((queue(outbox, arena, ranges, total, queue_bytes_max), 0));
+        if let Some(outbox) = output.outbox.as_deref_mut() {
+            return Ok((backlogs.queue(outbox, (arena, ranges), 0, preamble, means), 0));
         }
-        output.outbox = None;
         if total == 0 {
             return Ok((Flushed::Done, 0));
         }
-        let written = match write(tcp, arena, ranges, total, cork)? {
-            Written::Bytes(written) if written == total => return Ok((Flushed::Done, total)),
-            written => written.bytes(),
+        let gone = match write(tcp, arena, ranges, total, cork) {
+            Ok(Written::Bytes(written)) if written == total => {
+                means.counters.deliveries.add(backlogs.events.count(ranges));
+                return Ok((Flushed::Done, total));
+            }
+            Ok(written) => written.bytes(),
+            Err(error) => {
+                means.counters.dropped_gone_events.add(backlogs.events.count(ranges));
+                return Err(error);
+            }
         };
-        let outbox = output.new_outbox(preamble);
-        for range in ranges {
-            outbox.queue(arena.get(range.clone()).unwrap_or_default());
+        let outbox = output.outbox.insert(Box::new(Outbox::new(means.now)));
+        let queued = backlogs.queue(outbox, (arena, ranges), gone, preamble, means);
+        if queued != Flushed::Queued {
+            return Ok((queued, gone));
         }
-        let written = output.write_rest(written, tcp)?;
-        let flushed = match &output.outbox {
-            None => Flushed::Done,
-            Some(outbox) if outbox.unstarted() > queue_bytes_max => Flushed::Overflow(0),
-            Some(_) => Flushed::Queued,
-        };
-        Ok((flushed, written))
+        // A short write need not mean that the socket is full, and only a socket that has said so
+        // makes an edge when it has room again.
+        let (flushed, written) = output.write_queued(backlogs, tcp, means)?;
+        Ok((flushed, gone + written))
     }
 
     /// Writes what is queued, until it is all gone or the socket takes no more; yields how much
@@ -314,21 +383,63 @@ impl Outputs {
     ///
     /// # Errors
     /// The connection is gone.
-    pub(super) fn write_queued(&mut self, index: u32, tcp: &impl Transport) -> io::Result<usize> {
-        self.by_index.get_mut(index).map_or(Ok(0), |output| output.write_rest(0, tcp))
+    pub(super) fn write_queued(
+        &mut self,
+        index: u32,
+        tcp: &impl Transport,
+        means: &mut Means<'_>,
+    ) -> io::Result<(Flushed, usize)> {
+        let Some(output) = self.by_index.get_mut(index) else {
+            return Ok((Flushed::Done, 0));
+        };
+        output.write_queued(&mut self.backlogs, tcp, means)
     }
 
     /// Drops all queued frames of which no byte has gone, queues `farewell` in their place and
     /// shuts the connection; yields how many bytes were dropped.
-    pub(super) fn replace_queue(&mut self, index: u32, farewell: &[u8]) -> usize {
-        let Some(output) = self.by_index.get_mut(index) else {
+    pub(super) fn replace_queue(
+        &mut self,
+        index: u32,
+        farewell: &[u8],
+        means: &mut Means<'_>,
+    ) -> usize {
+        let Self { by_index, pieces, ranges, backlogs, .. } = self;
+        let Some(output) = by_index.get_mut(index) else {
             return 0;
         };
-        let outbox = output.outbox.get_or_insert_default();
-        let dropped = outbox.drop_unstarted();
-        outbox.queue(farewell);
+        output.take_ranges(pieces, ranges);
+        let outbox = output.outbox.get_or_insert_with(|| Box::new(Outbox::new(means.now)));
+        let dropped = backlogs.drop_unstarted(outbox, means.counters);
+        let events = dropped.events + backlogs.events.count(ranges);
+        means.counters.dropped_slow_events.add(events);
+        if !farewell.is_empty() {
+            // A close frame always fits.
+            let _ = backlogs.queue_reply(outbox, farewell, 0, means);
+        }
         output.gate = Gate::Shut;
-        dropped
+        dropped.bytes
+    }
+
+    /// When something is due for what the connection has queued.
+    pub(super) fn deadline(&self, index: u32) -> Millis {
+        self.outbox(index).map_or(Millis::NEVER, |outbox| self.backlogs.deadline(outbox))
+    }
+
+    /// What is due for what the connection has queued, if anything is.
+    pub(super) fn overdue(&self, index: u32, now: Millis) -> Option<Overdue> {
+        self.backlogs.overdue(self.outbox(index)?, now)
+    }
+
+    /// The connection that holds most, where all of them together hold too much.
+    pub(super) fn evicted(&self) -> Option<Key> {
+        if !self.backlogs.is_over_total() {
+            return None;
+        }
+        let outputs = self.by_index.iter().zip(0..);
+        let open = outputs.filter(|(output, _)| output.gate == Gate::Open);
+        let held = |output: &Output| output.outbox.as_ref().map_or(0, |outbox| outbox.held());
+        let (largest, index) = open.max_by_key(|(output, _)| held(output))?;
+        (held(largest) > 0).then_some(Key { index, generation: largest.generation })
     }
 }
 
@@ -354,21 +465,17 @@ impl Output {
         }
     }
 
-    /// An empty queue for what its socket does not take.
-    fn new_outbox(&mut self, preamble: usize) -> &mut Outbox {
-        self.outbox.insert(Box::new(Outbox::with_preamble(preamble)))
-    }
-
-    /// Writes on from what is queued, `written` bytes of which have gone already, until the socket
-    /// takes no more; yields how much has gone in all. An empty queue is dropped.
-    fn write_rest<T: Transport + ?Sized>(&mut self, written: usize, tcp: &T) -> io::Result<usize> {
+    /// Writes from its queue. An empty one is dropped.
+    fn write_queued<T: Transport + ?Sized>(
+        &mut self,
+        backlogs: &mut Backlogs,
+        tcp: &T,
+        means: &mut Means<'_>,
+    ) -> io::Result<(Flushed, usize)> {
         let Some(outbox) = &mut self.outbox else {
-            return Ok(written);
+            return Ok((Flushed::Done, 0));
         };
-        outbox.advance(written);
-        // A short write need not mean that the socket is full, and only a socket that has said so
-        // makes an edge when it has room again.
-        let written = written + write_all(outbox, tcp)?;
+        let written = backlogs.write(outbox, tcp, self.wants, means)?;
         if outbox.is_empty() {
             self.outbox = None;
         }
@@ -388,97 +495,4 @@ impl Output {
         ranges.reverse();
         std::mem::take(&mut self.preamble) as usize
     }
-}
-
-impl Cork {
-    /// The bytes of these ranges in one piece: where they lie if it is one, else copied together.
-    /// Connections one after the other with the same ranges share the copy.
-    fn contiguous<'a>(&'a mut self, arena: &'a [u8], ranges: &[Range<usize>]) -> &'a [u8] {
-        if let [range] = ranges {
-            return arena.get(range.clone()).unwrap_or_default();
-        }
-        if self.ranges != ranges {
-            self.bytes.clear();
-            for range in ranges {
-                self.bytes.extend_from_slice(arena.get(range.clone()).unwrap_or_default());
-            }
-            self.ranges.clear();
-            self.ranges.extend_from_slice(ranges);
-        }
-        &self.bytes
-    }
-}
-
-/// Puts a turn's ranges behind what is queued already, or none of them.
-fn queue(
-    outbox: &mut Outbox,
-    arena: &[u8],
-    ranges: &[Range<usize>],
-    total: usize,
-    queue_bytes_max: usize,
-) -> Flushed {
-    if outbox.unstarted() + total > queue_bytes_max {
-        return Flushed::Overflow(total);
-    }
-    for range in ranges {
-        outbox.queue(arena.get(range.clone()).unwrap_or_default());
-    }
-    Flushed::Queued
-}
-
-/// Writes from the queue until it is empty or the socket takes no more; yields how much that was.
-fn write_all<T: Transport + ?Sized>(outbox: &mut Outbox, tcp: &T) -> io::Result<usize> {
-    let mut total = 0;
-    while !outbox.is_empty() {
-        match tcp.write(outbox.pending())? {
-            Written::Bytes(written) => {
-                outbox.advance(written);
-                total += written;
-            }
-            Written::WouldBlock => break,
-        }
-    }
-    Ok(total)
-}
-
-fn write(
-    tcp: &impl Transport,
-    arena: &[u8],
-    ranges: &[Range<usize>],
-    total: usize,
-    cork: &mut Cork,
-) -> io::Result<Written> {
-    if ranges.len() > 1 && total > CORK_BYTES_MAX {
-        return write_vectored(tcp, arena, ranges);
-    }
-    tcp.write(cork.contiguous(arena, ranges))
-}
-
-/// Writes ranges from where they lie, until all are gone or the socket has refused something: one
-/// that has not will never say that it has room again.
-fn write_vectored(
-    tcp: &impl Transport,
-    arena: &[u8],
-    ranges: &[Range<usize>],
-) -> io::Result<Written> {
-    let mut total = 0;
-    for some in ranges.chunks(SLICES_MAX) {
-        let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-        let mut offered = 0;
-        for (slice, range) in slices.iter_mut().zip(some) {
-            *slice = IoSlice::new(arena.get(range.clone()).unwrap_or_default());
-            offered += slice.len();
-        }
-        match tcp.write_vectored(slices.get(..some.len()).unwrap_or_default())? {
-            Written::WouldBlock if total == 0 => return Ok(Written::WouldBlock),
-            Written::WouldBlock => break,
-            Written::Bytes(written) => {
-                total += written;
-                if written < offered {
-                    break;
-                }
-            }
-        }
-    }
-    Ok(Written::Bytes(total))
 }

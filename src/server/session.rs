@@ -85,6 +85,14 @@ impl<S, T> Session<S, T> {
         }
     }
 
+    /// The deadline of what it has queued, as far as it counts: one that is ending has its own.
+    pub(super) fn queue_deadline(&self, deadline: Millis) -> Millis {
+        match &self.stage {
+            Stage::Open(open) if open.connection.state() == State::Open => deadline,
+            Stage::Open(_) | Stage::Handshake(_) | Stage::Ending(_) | Stage::Gone => Millis::NEVER,
+        }
+    }
+
     /// When something is to be done even if nothing happens.
     pub(super) fn deadline(&self) -> Millis {
         match &self.stage {

@@ -6,7 +6,7 @@
 //! is full misses the event, which is counted.
 
 use super::core::Core;
-use crate::hub::{Retain, Stamp, Topic};
+use crate::hub::{Stamp, Topic, TopicOptions};
 use crate::proto::Message;
 use std::net::SocketAddr;
 
@@ -61,11 +61,11 @@ impl std::fmt::Debug for Ingest<'_> {
 }
 
 impl Ingest<'_> {
-    /// The topic with this name; `retain` counts when the topic is new. Takes a lock: keep the
+    /// The topic with this name; `options` count when the topic is new. Takes a lock: keep the
     /// topic rather than asking for it each time.
     #[must_use]
-    pub fn topic(&self, name: &str, retain: Retain) -> Topic {
-        self.core.publisher.topic(name, retain)
+    pub fn topic(&self, name: &str, options: impl Into<TopicOptions>) -> Topic {
+        self.core.publisher.topic(name, options)
     }
 
     /// Publishes a message that came in at [`Self::stamp`]: to this worker's subscribers in this

@@ -1,10 +1,18 @@
-//! Counters. Each worker writes its own, anybody may read the sum.
-//! Invariant: `accepted` = `open` + the sum of `ended`, once a worker's turn is over.
+//! Counters. Each worker has its own, and posts them on its [`Board`] at the end of each turn, all
+//! at once; anybody may read the sum.
+//!
+//! Invariant: what is read are counters as they stood between two turns of each worker, so these
+//! hold at any time:
+//!
+//! * `accepted` = `open` + the sum of `ended`;
+//! * `offered` = `deliveries` + `conflated` + `folded` + `dropped_slow_events` + `dropped_newest` +
+//!   `dropped_oldest` + `dropped_gone_events` + `queued_events`.
 
 use super::handler::Cause;
 use super::transit::{Latency, Recorders};
+use std::cell::Cell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident,)*) => {
@@ -12,8 +20,16 @@ macro_rules! counters {
         #[derive(Debug, Default)]
         pub(super) struct Counters {
             $(pub(super) $name: Counter,)*
-            pub(super) latency: Recorders,
             ended: [Counter; Cause::NAMES.len()],
+        }
+
+        /// How many counters there are, but for those of ended connections.
+        const NAMED: usize = [$(stringify!($name)),*].len();
+
+        impl Counters {
+            fn values(&self) -> impl Iterator<Item = u64> {
+                [$(&self.$name),*].into_iter().chain(&self.ended).map(Counter::value)
+            }
         }
 
         /// What a server has done so far, over all its workers.
@@ -25,10 +41,10 @@ macro_rules! counters {
         }
 
         impl Stats {
-            fn add(&mut self, counters: &Counters) {
-                $(self.$name += counters.$name.value();)*
-                for (sum, counter) in self.ended.iter_mut().zip(&counters.ended) {
-                    *sum += counter.value();
+            fn add(&mut self, values: &[u64; COUNTERS]) {
+                let all = [$(&mut self.$name),*].into_iter().chain(&mut self.ended);
+                for (sum, value) in all.zip(values) {
+                    *sum += value;
                 }
             }
         }
@@ -48,8 +64,28 @@ counters! {
     bytes_in,
     /// Events published that reached this server's workers.
     events_in,
-    /// Deliveries of published events to subscribers.
+    /// Events for subscribers: each published event counts once for each subscriber of a worker.
+    offered,
+    /// Of these, those that the subscriber's socket took whole.
     deliveries,
+    /// Of these, those that a newer event took the place of while they waited.
+    conflated,
+    /// Of these, those that became part of another while it waited.
+    folded,
+    /// Of these, those dropped of connections that read too slowly and were closed for it.
+    dropped_slow_events,
+    /// Of these, those dropped because the queue had no room for them.
+    dropped_newest,
+    /// Of these, those dropped to make room for newer ones.
+    dropped_oldest,
+    /// Of these, those dropped because their connection was gone.
+    dropped_gone_events,
+    /// Of these, those that wait.
+    queued_events,
+    /// Bytes that wait, each frame's bookkeeping included.
+    queued_bytes,
+    /// Connections closed because all queues together held too much, and theirs held most.
+    evicted,
     /// Bytes that sockets took, frame headers included.
     bytes_out,
     /// Bytes of frames dropped unsent, of connections that read too slowly.
@@ -88,36 +124,88 @@ impl Counters {
     }
 }
 
-/// A counter with one writer.
+/// A worker's counter.
 #[derive(Debug, Default)]
-pub(super) struct Counter(AtomicU64);
+pub(super) struct Counter(Cell<u64>);
 
 impl Counter {
-    /// Only the worker that owns the counter adds to it, so a load and a store are enough.
     pub(super) fn add(&self, count: u64) {
-        self.0.store(self.value().wrapping_add(count), Ordering::Relaxed);
+        self.0.set(self.0.get().wrapping_add(count));
     }
 
     pub(super) fn subtract(&self, count: u64) {
-        self.0.store(self.value().wrapping_sub(count), Ordering::Relaxed);
+        self.0.set(self.0.get().wrapping_sub(count));
+    }
+
+    pub(super) fn set(&self, value: u64) {
+        self.0.set(value);
     }
 
     fn value(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+        self.0.get()
+    }
+}
+
+/// Counters of a worker, all of them.
+const COUNTERS: usize = NAMED + Cause::NAMES.len();
+
+/// Where a worker posts its counters, for other threads to read: a sequence lock, whose writer
+/// never waits.
+#[derive(Debug)]
+pub(super) struct Board {
+    /// Odd while the counters are being written.
+    version: AtomicU64,
+    counters: [AtomicU64; COUNTERS],
+    pub(super) latency: Recorders,
+}
+
+impl Default for Board {
+    fn default() -> Self {
+        let counters = [const { AtomicU64::new(0) }; COUNTERS];
+        Self { version: AtomicU64::new(0), counters, latency: Recorders::default() }
+    }
+}
+
+impl Board {
+    /// Posts a worker's counters. Only the worker that owns the board does.
+    pub(super) fn post(&self, counters: &Counters) {
+        let version = self.version.load(Ordering::Relaxed);
+        self.version.store(version.wrapping_add(1), Ordering::Relaxed);
+        fence(Ordering::Release);
+        for (posted, value) in self.counters.iter().zip(counters.values()) {
+            posted.store(value, Ordering::Relaxed);
+        }
+        self.version.store(version.wrapping_add(2), Ordering::Release);
+    }
+
+    /// The counters as they were posted last.
+    fn read(&self) -> [u64; COUNTERS] {
+        loop {
+            let before = self.version.load(Ordering::Acquire);
+            let mut values = [0; COUNTERS];
+            for (value, posted) in values.iter_mut().zip(&self.counters) {
+                *value = posted.load(Ordering::Relaxed);
+            }
+            fence(Ordering::Acquire);
+            if before.is_multiple_of(2) && self.version.load(Ordering::Relaxed) == before {
+                return values;
+            }
+            std::thread::yield_now();
+        }
     }
 }
 
 /// Reads a server's counters, from any thread, also after the server has stopped.
 #[derive(Clone, Debug)]
-pub struct StatsHandle(pub(super) Arc<[Arc<Counters>]>);
+pub struct StatsHandle(pub(super) Arc<[Arc<Board>]>);
 
 impl StatsHandle {
     /// The counters now, summed over all workers.
     #[must_use]
     pub fn read(&self) -> Stats {
         let mut stats = Stats::default();
-        for counters in self.0.iter() {
-            stats.add(counters);
+        for board in self.0.iter() {
+            stats.add(&board.read());
         }
         stats
     }
@@ -127,9 +215,39 @@ impl StatsHandle {
     #[must_use]
     pub fn latency(&self) -> Latency {
         let mut latency = Latency::default();
-        for counters in self.0.iter() {
-            latency.add(&counters.latency);
+        for board in self.0.iter() {
+            latency.add(&board.latency);
         }
         latency
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Counters that belong together are read together, whenever one looks.
+    #[test]
+    fn what_is_read_is_of_one_moment() {
+        const TURNS: u64 = 200_000;
+        let board = Board::default();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let counters = Counters::default();
+                for _ in 0..TURNS {
+                    counters.accepted.add(1);
+                    counters.ended(Cause::Http);
+                    board.post(&counters);
+                }
+            });
+            loop {
+                let mut stats = Stats::default();
+                stats.add(&board.read());
+                assert_eq!(stats.accepted, stats.ended(Cause::Http));
+                if stats.accepted == TURNS {
+                    break;
+                }
+            }
+        });
     }
 }

@@ -15,14 +15,14 @@ pub(super) use ingest::{Intake, UdpIntake};
 pub(super) use producers::TcpIntake;
 
 use super::attempts::Attempts;
-use super::core::Core;
+use super::core::{ARENA_BYTES_MAX, Core};
 use super::handler::{Cause, Handler};
 use super::key::{self, Key};
 use super::options::{Options, Waiting};
 use super::outputs::Flushed;
 use super::session::{Admission, Handshake, Session};
 use super::shutdown::ShutdownHandle;
-use super::stats::Counters;
+use super::stats::Board;
 use super::table::Table;
 use super::timer::{Tick, Timers};
 use crate::http::HeadParser;
@@ -46,8 +46,6 @@ const ACCEPTS_PER_TURN: usize = 64;
 /// Bytes read at once, from any connection: a few large messages whole, so that they need not be
 /// put together.
 const RECEIVE_BUFFER_BYTES: usize = 512 << 10;
-/// Bytes of frames encoded in a turn after which connections are flushed before it goes on.
-const ARENA_BYTES_MAX: usize = 1 << 20;
 /// How long accepting pauses when descriptors or memory have run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -133,12 +131,12 @@ impl<H: Handler, N: Network> Worker<H, N> {
         number: usize,
         parts: Parts<N>,
         inbox: Inbox,
-        counters: Arc<Counters>,
+        board: Arc<Board>,
         shared: Arc<Shared>,
         handler: H,
     ) -> io::Result<Self> {
         let publisher = shared.publisher.clone();
-        let core = Core::new(number, publisher, counters, H::render, shared.options.deflate);
+        let core = Core::new::<H>(number, publisher, board, &shared.options);
         Ok(Self {
             network: parts.network,
             listener: Some(parts.listener),
@@ -169,6 +167,7 @@ impl<H: Handler, N: Network> Worker<H, N> {
             self.turn(&mut events)?;
         }
         self.drop_all();
+        self.core.board.post(&self.core.counters);
         Ok(())
     }
 
@@ -186,6 +185,7 @@ impl<H: Handler, N: Network> Worker<H, N> {
         self.run_timers();
         self.flush();
         self.free_gone();
+        self.core.board.post(&self.core.counters);
         Ok(())
     }
 
@@ -226,6 +226,7 @@ impl<H: Handler, N: Network> Worker<H, N> {
     fn read_clock(&mut self) {
         let now = self.network.now();
         self.now = Millis(0).after(now - self.shared.start);
+        self.core.now = self.now;
     }
 
     fn note_events(&mut self, events: &N::Events) {
@@ -365,7 +366,9 @@ impl<H: Handler, N: Network> Worker<H, N> {
             return;
         };
         if session.key == key {
-            session.reminder = self.timers.remind(key, session.deadline(), session.reminder);
+            let queue = self.core.outputs.deadline(key.index);
+            let due = session.deadline().min(session.queue_deadline(queue));
+            session.reminder = self.timers.remind(key, due, session.reminder);
         }
     }
 
@@ -383,6 +386,7 @@ impl<H: Handler, N: Network> Worker<H, N> {
             if session.deadline() <= now {
                 self.handle_timeout(key);
             }
+            self.check_queue(key);
             self.remind(key);
         }
     }
@@ -400,32 +404,26 @@ impl<H: Handler, N: Network> Worker<H, N> {
                 self.flush_one(*key);
             }
         }
-        self.core.transit.end_flush(&self.core.counters.latency);
+        self.core.transit.end_flush(&self.core.board.latency);
         self.dirty = dirty;
         self.core.outputs.end_turn();
     }
 
     fn flush_one(&mut self, key: Key) {
-        let queue_bytes_max = self.shared.options.send_queue_bytes_max;
         let Some(session) = self.sessions.get_mut(key.index) else {
             return;
         };
         if session.key != key {
             return;
         }
-        match self.core.outputs.flush(key.index, &session.tcp, queue_bytes_max) {
-            Ok((flushed, written)) => {
-                if written > 0 {
-                    self.core.transit.note_write();
-                }
-                self.core.counters.bytes_out.add(written as u64);
-                match flushed {
-                    Flushed::Done => self.shut_if_ending(key),
-                    Flushed::Queued => {}
-                    Flushed::Overflow(refused) => self.close_slow_consumer(key, refused),
-                }
-            }
-            Err(_) => self.drop_now(key, Cause::Reset),
+        let flushed = self.core.flush(key, &session.tcp);
+        if flushed.as_ref().is_ok_and(|(_, written)| *written > 0) {
+            self.core.transit.note_write();
+        }
+        self.after_write(key, flushed);
+        while let Some(largest) = self.core.outputs.evicted() {
+            self.core.counters.evicted.add(1);
+            self.close_slow_consumer(largest, 0);
         }
     }
 
@@ -434,17 +432,28 @@ impl<H: Handler, N: Network> Worker<H, N> {
         let Some(session) = self.sessions.get_mut(key.index) else {
             return;
         };
-        if self.core.outputs.queued_bytes(key.index) == 0 {
+        if !self.core.outputs.is_lagging(key.index) {
             return;
         }
-        match self.core.outputs.write_queued(key.index, &session.tcp) {
-            Ok(written) => {
-                self.core.counters.bytes_out.add(written as u64);
-                if self.core.outputs.queued_bytes(key.index) == 0 {
-                    self.on_drain(key);
-                }
-            }
-            Err(_) => self.drop_now(key, Cause::Reset),
+        let written = self.core.write_queued(key, &session.tcp);
+        self.after_write(key, written);
+        if !self.core.outputs.is_lagging(key.index) {
+            self.on_drain(key);
+        }
+    }
+
+    /// Does what the outcome of a write asks for.
+    fn after_write(&mut self, key: Key, outcome: io::Result<(Flushed, usize)>) {
+        let Ok((flushed, written)) = outcome else {
+            self.drop_now(key, Cause::Reset);
+            return;
+        };
+        self.core.counters.bytes_out.add(written as u64);
+        match flushed {
+            Flushed::Done => self.shut_if_ending(key),
+            // The queue has a deadline.
+            Flushed::Queued => self.remind(key),
+            Flushed::Overflow(refused) => self.close_slow_consumer(key, refused),
         }
     }
 

@@ -14,6 +14,7 @@ use crate::server::context::Context;
 use crate::server::handler::{Cause, Closed, Handler};
 use crate::server::key::Key;
 use crate::server::options::PingPayload;
+use crate::server::outputs::Overdue;
 use crate::server::session::{Ending, Stage};
 use std::time::SystemTime;
 
@@ -108,7 +109,12 @@ impl<H: Handler, N: Network> Worker<H, N> {
             }
             Stage::Ending(ending) => {
                 let cause = ending.cause;
-                self.drop_now(key, cause);
+                // What it has not taken by now it is not going to take.
+                if self.core.outputs.is_lagging(key.index) {
+                    self.abort(key, cause);
+                } else {
+                    self.drop_now(key, cause);
+                }
             }
             Stage::Gone => {}
         }
@@ -239,10 +245,39 @@ impl<H: Handler, N: Network> Worker<H, N> {
             Stage::Handshake(_) | Stage::Gone => Cause::SlowConsumer,
         };
         let peer = session.tcp.peer_addr().ok();
-        let dropped = refused_bytes + self.core.outputs.replace_queue(key.index, &farewell);
+        let dropped = refused_bytes + self.core.replace_queue(key, &farewell);
         self.core.counters.dropped_slow_bytes.add(dropped as u64);
-        tracing::warn!(?peer, dropped_bytes = dropped, "slow consumer: its send queue is full");
+        tracing::warn!(?peer, dropped_bytes = dropped, "slow consumer: too much waits for it");
         self.finish(key, cause, CloseCode::ABNORMAL, "");
+        // Its socket may have room by now, and then nothing would say so again.
+        self.write_queued(key);
+    }
+
+    /// Does what is due for a connection's queue.
+    pub(super) fn check_queue(&mut self, key: Key) {
+        let now = self.now;
+        let deadline = self.core.outputs.deadline(key.index);
+        if self.session(key).is_none_or(|session| session.queue_deadline(deadline) > now) {
+            return;
+        }
+        match self.core.outputs.overdue(key.index, now) {
+            Some(Overdue::Age) => self.close_slow_consumer(key, 0),
+            Some(Overdue::Stall) => {
+                let peer = self.session(key).and_then(|session| session.tcp.peer_addr().ok());
+                tracing::warn!(?peer, "write stall: it has taken nothing for too long");
+                self.abort(key, Cause::WriteStall);
+            }
+            None => {}
+        }
+    }
+
+    /// Closes TCP so that the system too drops what it holds for the peer, which would wait for it
+    /// for many minutes.
+    fn abort(&mut self, key: Key, cause: Cause) {
+        if let Some(session) = self.session(key) {
+            session.tcp.abort();
+        }
+        self.drop_now(key, cause);
     }
 
     /// Closes TCP and forgets the connection.
@@ -257,7 +292,7 @@ impl<H: Handler, N: Network> Worker<H, N> {
             Stage::Ending(ending) => ending.cause,
             Stage::Handshake(_) | Stage::Open(_) => cause,
         };
-        self.core.outputs.close(key.index);
+        self.core.close(key);
         self.core.counters.open.subtract(1);
         self.core.counters.ended(cause);
         self.gone.push(key);

@@ -1,10 +1,10 @@
 //! The sources in a worker's loop: read before its connections are, within a budget a turn.
 //! Invariant: an edge that was seen is remembered until a read has shown that nothing is left.
 
-use super::{ARENA_BYTES_MAX, Worker, guarded};
+use super::{Worker, guarded};
 use crate::hub::Stamp;
 use crate::net::{Network, Readiness, System, Udp};
-use crate::server::core::Core;
+use crate::server::core::{ARENA_BYTES_MAX, Core};
 use crate::server::handler::Handler;
 use crate::server::key;
 use crate::server::source::{Ingest, Ingestor, Input};

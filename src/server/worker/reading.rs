@@ -69,7 +69,7 @@ impl<H: Handler, N: Network> Worker<H, N> {
     /// Whether to read on: not from a peer that does not read what it is owed.
     fn may_read(&mut self, key: Key) -> bool {
         let half_full = self.shared.options.send_queue_bytes_max / 2;
-        let queued = self.core.outputs.queued_bytes(key.index);
+        let queued = self.core.outputs.queued(key.index);
         self.session(key).is_some_and(|session| match session.stage {
             Stage::Gone => false,
             Stage::Ending(_) => session.readable,

@@ -1,0 +1,201 @@
+//! Depth streams and clients that lag: whoever resumes has exactly the book of one that never
+//! lagged, by the rule that the `U` of a diff is the `u` of the one before it and 1.
+
+mod support;
+
+use serde_json::Value;
+use std::collections::BTreeMap;
+use support::client::Client;
+use support::eventually;
+use support::frame::{CLOSE, FIN};
+use support::server::{TestServer, options};
+use tickwire::market::{MarketHandler, MarketOptions, StreamClass};
+use tickwire::server::{Cause, Delivery, Options, Topic};
+
+const STREAM: &str = "btcusdt@depth@100ms";
+/// More than the kernel keeps for a connection, in diffs of some kilobytes.
+const DIFFS_MAX: usize = 100_000;
+
+fn serve(options: Options) -> TestServer {
+    TestServer::start(options, |_| MarketHandler::new(MarketOptions::default()))
+}
+
+fn topic(server: &TestServer) -> Topic {
+    server.publisher.topic(STREAM, StreamClass::of(STREAM))
+}
+
+/// A book that changes at random, the same in every run.
+struct Market {
+    random: u64,
+    last_update_id: u64,
+    book: Book,
+}
+
+impl Market {
+    fn new() -> Self {
+        Self { random: 88_172_645_463_325_252, last_update_id: 1000, book: Book::default() }
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        self.random % bound
+    }
+
+    /// The next diff, which is in the book already.
+    fn diff(&mut self) -> String {
+        let first = self.last_update_id + 1;
+        self.last_update_id += 1 + self.below(5);
+        let sides = [self.levels(), self.levels()].map(|levels| levels.join(","));
+        let [bids, asks] = sides;
+        let last = self.last_update_id;
+        let diff = format!(
+            r#"{{"e":"depthUpdate","E":{last},"s":"BTCUSDT","U":{first},"u":{last},"b":[{bids}],"a":[{asks}]}}"#
+        );
+        self.book.apply(&serde_json::from_str(&diff).expect("JSON"));
+        diff
+    }
+
+    fn levels(&mut self) -> Vec<String> {
+        let count = self.below(60);
+        let level = |market: &mut Self| {
+            let (price, quantity) = (market.below(500), market.below(4));
+            format!(r#"["{price}.00","{quantity}.000"]"#)
+        };
+        (0..count).map(|_| level(self)).collect()
+    }
+}
+
+/// What a client keeps: quantities by side and price.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Book(BTreeMap<(String, String), String>);
+
+impl Book {
+    fn apply(&mut self, diff: &Value) {
+        for side in ["b", "a"] {
+            for level in diff[side].as_array().expect("levels") {
+                let [price, quantity] = [0, 1].map(|n| level[n].as_str().expect("text").to_owned());
+                if quantity.bytes().all(|byte| matches!(byte, b'0' | b'.')) {
+                    self.0.remove(&(side.to_owned(), price));
+                } else {
+                    self.0.insert((side.to_owned(), price), quantity);
+                }
+            }
+        }
+    }
+}
+
+/// Reads diffs from `next` to `last` into a book; yields how many it took.
+fn follow(client: &mut Client, book: &mut Book, (mut next, last): (u64, u64), unit: u64) -> usize {
+    let mut count = 0;
+    while next <= last {
+        let message: Value = serde_json::from_str(&client.hear()).expect("JSON");
+        let diff = message.get("data").unwrap_or(&message);
+        assert_eq!(diff["U"].as_u64(), Some(next), "a gap in what a client sees");
+        let u = diff["u"].as_u64().expect("an id");
+        assert_eq!(diff["E"].as_u64(), Some(u * unit));
+        next = u + 1;
+        book.apply(diff);
+        count += 1;
+    }
+    count
+}
+
+/// Publishes until some have been folded for each of `clients`; yields how many that were.
+fn publish(server: &TestServer, market: &mut Market, clients: u64) -> usize {
+    let topic = topic(server);
+    for published in 0..DIFFS_MAX {
+        let diff = market.diff();
+        let delivery = server.publisher.publish_waiting(&topic, diff.as_str().into());
+        assert_eq!(delivery, Delivery::Delivered);
+        if server.stats().folded > clients * 3000 {
+            return published + 1;
+        }
+    }
+    panic!("{DIFFS_MAX} diffs, and nothing is folded: {:?}", server.stats());
+}
+
+/// Stream classes: queued diffs are folded into one, lossless by the rule of `U` and `u`, for
+/// everyone from where on he has seen nothing, in the way in which he wants them.
+#[test]
+fn whoever_lags_on_a_depth_stream_misses_nothing() {
+    let server = serve(Options { send_queue_bytes_max: 64 << 10, ..options() });
+    let mut market = Market::new();
+    let (first, mut clients) = (market.last_update_id + 1, Vec::new());
+    for (target, unit) in [
+        (format!("/ws/{STREAM}"), 1),
+        (format!("/stream?streams={STREAM}"), 1),
+        (format!("/stream?streams={STREAM}&timeUnit=MICROSECOND"), 1000),
+    ] {
+        clients.push((Client::open_at(server.address, &target), unit));
+    }
+    let published = publish(&server, &mut market, clients.len() as u64);
+    let stats = server.stats();
+    assert_eq!((stats.open, stats.dropped_slow_events), (3, 0), "{stats:?}");
+    // What is to be folded takes no room in a queue: only a turn's diffs are there.
+    assert!(stats.queued_bytes <= 3 * (64 << 10), "{stats:?}");
+    for (client, unit) in &mut clients {
+        let mut book = Book::default();
+        let count = follow(client, &mut book, (first, market.last_update_id), *unit);
+        assert!(count < published, "nothing was folded");
+        assert_eq!(book, market.book);
+    }
+    // Once all have caught up, diffs come one by one again.
+    let next = market.last_update_id + 1;
+    let topic = topic(&server);
+    for _ in 0..10 {
+        server.publisher.publish_waiting(&topic, market.diff().as_str().into());
+    }
+    for (client, unit) in &mut clients {
+        let ids = (next, market.last_update_id);
+        assert_eq!(follow(client, &mut Book::default(), ids, *unit), 10);
+    }
+    eventually("nothing waits", || server.stats().queued_events == 0);
+}
+
+/// Who begins to lag later gets no more than he has missed, and who leaves is not waited for.
+#[test]
+fn those_who_lag_from_different_moments_on_each_get_their_own() {
+    let server = serve(options());
+    let mut market = Market::new();
+    let first = market.last_update_id + 1;
+    let mut early = Client::open_at(server.address, &format!("/ws/{STREAM}"));
+    publish(&server, &mut market, 1);
+    let (late_first, mut snapshot) = (market.last_update_id + 1, market.book.clone());
+    let mut late = Client::open_at(server.address, &format!("/ws/{STREAM}"));
+    let leaving = Client::open_at(server.address, &format!("/ws/{STREAM}"));
+    publish(&server, &mut market, 5);
+    drop(leaving);
+    let mut book = Book::default();
+    follow(&mut early, &mut book, (first, market.last_update_id), 1);
+    assert_eq!(book, market.book);
+    // The late one began with a snapshot.
+    follow(&mut late, &mut snapshot, (late_first, market.last_update_id), 1);
+    assert_eq!(snapshot, market.book);
+}
+
+/// What is no diff cannot be folded: those who lag are told so rather than left with a wrong book.
+#[test]
+fn what_cannot_be_folded_closes_those_who_wait_for_it() {
+    let server = serve(options());
+    let mut market = Market::new();
+    let first = market.last_update_id + 1;
+    let mut slow = Client::open_at(server.address, &format!("/ws/{STREAM}"));
+    publish(&server, &mut market, 1);
+    server.publisher.publish_waiting(&topic(&server), r#"{"e":"else"}"#.into());
+    let mut next = first;
+    let told = loop {
+        let frame = slow.read_frame();
+        if frame.first == FIN | CLOSE {
+            break frame.close_code_and_reason();
+        }
+        let diff: Value = serde_json::from_slice(&frame.payload).expect("JSON");
+        assert_eq!(diff["U"].as_u64(), Some(next), "a gap in what a client sees");
+        next = diff["u"].as_u64().expect("an id") + 1;
+    };
+    assert_eq!(told, (Some(1008), "slow consumer".to_owned()));
+    assert!(next <= market.last_update_id, "nothing is missing");
+    drop(slow);
+    server.expect_ended(Cause::SlowConsumer, 1);
+}
