@@ -110,8 +110,8 @@ fn stop_on_signals(
 
 fn log_stats(stats: &StatsHandle, dropped_inbox_full: u64) {
     let (stats, latency) = (stats.read(), stats.latency());
-    let ended: Vec<String> =
-        stats.ended_by_cause().map(|(cause, count)| format!("{cause}={count}")).collect();
+    let ended = stats.ended_by_cause().filter(|(_, count)| *count > 0);
+    let ended: Vec<String> = ended.map(|(cause, count)| format!("{cause}={count}")).collect();
     tracing::info!(
         accepted = stats.accepted,
         handshakes = stats.handshakes,

@@ -6,8 +6,11 @@ use super::transit::{Latency, Recorders};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+/// Counters by their names, each with what it counts. One that can also fall is marked `: Gauge`.
 macro_rules! counters {
-    ($($(#[$doc:meta])* $name:ident,)*) => {
+    (@kind) => { ReadingKind::Counter };
+    (@kind $kind:ident) => { ReadingKind::$kind };
+    ($($(#[doc = $about:literal])+ $name:ident $(: $kind:ident)?,)*) => {
         /// The counters of one worker.
         #[derive(Debug, Default)]
         pub(super) struct Counters {
@@ -20,7 +23,7 @@ macro_rules! counters {
         #[derive(Clone, Debug, Default, PartialEq, Eq)]
         #[non_exhaustive]
         pub struct Stats {
-            $($(#[$doc])* pub $name: u64,)*
+            $($(#[doc = $about])+ pub $name: u64,)*
             ended: [u64; Cause::NAMES.len()],
         }
 
@@ -31,6 +34,17 @@ macro_rules! counters {
                     *sum += counter.value();
                 }
             }
+
+            /// All counters but those of causes ([`Self::ended_by_cause`]), each with its name and
+            /// with what it counts: for programs that show whatever there is.
+            pub fn readings(&self) -> impl Iterator<Item = Reading> {
+                [$(Reading {
+                    name: stringify!($name),
+                    about: concat!($($about),+).trim_ascii(),
+                    kind: counters!(@kind $($kind)?),
+                    value: self.$name,
+                },)*].into_iter()
+            }
         }
     };
 }
@@ -39,7 +53,7 @@ counters! {
     /// Connections accepted.
     accepted,
     /// Connections open, in their opening handshake, or ending.
-    open,
+    open: Gauge,
     /// Opening handshakes completed.
     handshakes,
     /// Messages received.
@@ -60,6 +74,29 @@ counters! {
     attempts_refused,
 }
 
+/// One counter as it was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Reading {
+    /// The name, that of the field of [`Stats`].
+    pub name: &'static str,
+    /// What it counts.
+    pub about: &'static str,
+    /// Whether it only grows.
+    pub kind: ReadingKind,
+    /// The count.
+    pub value: u64,
+}
+
+/// How a counter moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadingKind {
+    /// It only grows.
+    Counter,
+    /// It grows and falls.
+    Gauge,
+}
+
 impl Stats {
     /// How many connections ended for this cause (for any violation, where it is one).
     #[must_use]
@@ -67,10 +104,9 @@ impl Stats {
         self.ended.get(cause.index()).copied().unwrap_or_default()
     }
 
-    /// The causes for which connections ended, by name, and how many.
+    /// The causes for which connections can end, by name, and how many did.
     pub fn ended_by_cause(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        let all = Cause::NAMES.iter().copied().zip(self.ended.iter().copied());
-        all.filter(|(_, count)| *count > 0)
+        Cause::NAMES.iter().copied().zip(self.ended.iter().copied())
     }
 
     /// How many connections ended.
@@ -131,5 +167,24 @@ impl StatsHandle {
             latency.add(&counters.latency);
         }
         latency
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn readings_are_the_fields_with_their_documentation() {
+        let stats = Stats { accepted: 3, open: 2, dropped_slow_bytes: 1, ..Stats::default() };
+        let readings: Vec<Reading> = stats.readings().collect();
+        let of = |name| *readings.iter().find(|reading| reading.name == name).unwrap();
+        let accepted = of("accepted");
+        assert_eq!((accepted.about, accepted.value), ("Connections accepted.", 3));
+        assert_eq!((of("open").kind, of("open").value), (ReadingKind::Gauge, 2));
+        assert_eq!(of("dropped_slow_bytes").kind, ReadingKind::Counter);
+        for reading in readings {
+            assert!(reading.about.ends_with('.') && !reading.about.contains('\n'), "{reading:?}");
+        }
     }
 }
