@@ -1,6 +1,7 @@
 //! Arguments that all three servers take.
 
 use super::run;
+use super::settings::SettingsArguments;
 use super::units::{
     Cores, OptionalBytes, OptionalDuration, bytes, cores, duration, optional_bytes,
     optional_duration, optional_micros,
@@ -27,6 +28,9 @@ pub(super) struct ServerArguments {
     /// Address and port to listen on; port 0 takes a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9001", help_heading = SERVER)]
     pub(super) listen: SocketAddr,
+
+    #[command(flatten)]
+    pub(super) settings: SettingsArguments,
 
     /// Worker threads, each with its own event loop and connections
     #[arg(
@@ -211,7 +215,7 @@ impl ServerArguments {
 #[derive(Debug, Args)]
 pub(super) struct RelayArguments {
     #[command(flatten)]
-    server: ServerArguments,
+    pub(super) server: ServerArguments,
 
     /// Longest message taken; a longer one closes the connection with code 1009
     #[arg(

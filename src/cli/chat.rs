@@ -13,7 +13,7 @@ const ROOM: &str = "room";
 #[derive(Debug, Args)]
 pub(super) struct ChatArguments {
     #[command(flatten)]
-    relay: RelayArguments,
+    pub(super) relay: RelayArguments,
 
     /// Send this text to each client when it connects
     #[arg(long, value_name = "TEXT")]

@@ -9,7 +9,7 @@ use clap::Args;
 #[derive(Debug, Args)]
 pub(super) struct EchoArguments {
     #[command(flatten)]
-    relay: RelayArguments,
+    pub(super) relay: RelayArguments,
 }
 
 struct Echo;

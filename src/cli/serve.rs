@@ -74,7 +74,7 @@ pub(super) struct ServeArguments {
     repeat: bool,
 
     #[command(flatten)]
-    server: ServerArguments,
+    pub(super) server: ServerArguments,
 
     /// Longest message taken; a longer one closes the connection with code 1009
     #[arg(
