@@ -1,14 +1,14 @@
 //! Arguments that all three servers take.
 
-use super::run;
+use super::run::{self, Listening};
 use super::settings::SettingsArguments;
 use super::units::{
-    Cores, OptionalBytes, OptionalDuration, bytes, cores, duration, optional_bytes,
-    optional_duration, optional_micros,
+    Cores, OptionalBytes, OptionalDuration, bytes, cores, duration, loopback_address,
+    optional_bytes, optional_duration, optional_micros,
 };
 use crate::http::{OriginPattern, Origins};
 use crate::proto::{Limits, Timeouts};
-use crate::server::{DeflateOptions, Options, Server, SocketOptions, Waiting};
+use crate::server::{DeflateOptions, Options, SocketOptions, Waiting};
 use clap::{Args, ValueEnum};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -37,7 +37,12 @@ pub(super) struct ServerArguments {
         long, value_name = "N", default_value_t = 1,
         value_parser = workers, help_heading = SERVER
     )]
-    workers: usize,
+    pub(super) workers: usize,
+
+    /// Serve metrics for Prometheus at /metrics, and /healthz, on this address; a bare port is on
+    /// 127.0.0.1 [default: none]
+    #[arg(long, value_name = "ADDR", value_parser = loopback_address, help_heading = SERVER)]
+    pub(super) metrics: Option<SocketAddr>,
 
     /// Poll without end instead of sleeping: lowest latency, for a core a worker
     #[arg(long, help_heading = LATENCY)]
@@ -227,10 +232,11 @@ pub(super) struct RelayArguments {
 
 impl RelayArguments {
     /// Starts to log, and listens.
-    pub(super) fn start(&self) -> anyhow::Result<Server> {
+    pub(super) fn start(&self) -> anyhow::Result<Listening> {
         run::start_log(&self.server)?;
         let defaults = Defaults::for_messages_up_to(self.max_message);
-        run::listen(run::builder(&self.server, self.server.options(self.max_message, defaults)))
+        let options = self.server.options(self.max_message, defaults);
+        run::listen(run::builder(&self.server, options), &self.server, None)
     }
 }
 

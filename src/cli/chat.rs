@@ -1,7 +1,6 @@
 //! `tickwire chat`: every message goes to all connected clients.
 
 use super::args::RelayArguments;
-use super::run;
 use crate::proto::Message;
 use crate::server::{Context, Handler, Opening, Upgrade};
 use clap::Args;
@@ -45,11 +44,11 @@ impl Handler for Chat {
 
 impl ChatArguments {
     pub(super) fn run(&self) -> anyhow::Result<()> {
-        let server = self.relay.start()?;
-        let address = server.local_addr();
-        let title = run::title("chat", &server);
-        run::announce(&format!("{title}  try  npx wscat -c ws://{address}   in two terminals\n"));
+        let listening = self.relay.start()?;
+        let address = listening.server.local_addr();
+        let more = format!("  try    npx wscat -c ws://{address}   in two terminals\n");
+        listening.announce("chat", &more);
         let greeting: Option<Arc<str>> = self.greeting.as_deref().map(Arc::from);
-        run::serve(server, |_| Chat { greeting: greeting.clone() }, || ())
+        listening.serve(|_| Chat { greeting: greeting.clone() }, || ())
     }
 }

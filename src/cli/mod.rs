@@ -5,8 +5,10 @@
 mod args;
 mod bench;
 mod chat;
+mod descriptors;
 mod echo;
 mod feeds;
+mod metrics;
 mod run;
 mod serve;
 mod settings;

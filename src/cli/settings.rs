@@ -30,7 +30,7 @@ pub(super) struct SettingsArguments {
 
 /// What the program was asked to do.
 pub(super) enum Asked {
-    Run(super::Arguments),
+    Run(Box<super::Arguments>),
     /// To print this.
     Print(String),
 }
@@ -53,7 +53,7 @@ pub(super) fn read(line: &[OsString]) -> Result<Asked, Mistake> {
     let command = super::Arguments::command();
     let (mut matches, mut arguments) = parse(command.clone(), line)?;
     let Some((name, _)) = matches.subcommand() else {
-        return Ok(Asked::Run(arguments));
+        return Ok(Asked::Run(Box::new(arguments)));
     };
     let name = name.to_owned();
     let file = arguments.command.settings().and_then(|settings| settings.config.as_deref());
@@ -69,7 +69,7 @@ pub(super) fn read(line: &[OsString]) -> Result<Asked, Mistake> {
         (Some(subcommand), Some((_, matches))) if print => {
             Ok(Asked::Print(print::render(subcommand, matches)))
         }
-        _ => Ok(Asked::Run(arguments)),
+        _ => Ok(Asked::Run(Box::new(arguments))),
     }
 }
 

@@ -72,11 +72,8 @@ fn check(key: &str, value: &Spanned<DeValue<'_>>, command: &Command) -> Result<S
         (ArgAction::SetTrue, _) => Err(format!("'{key}' is on or off: write true or false")),
         (action, value) => {
             let texts = texts(key, value)?;
-            let texts = if matches!(action, ArgAction::Append) {
-                texts
-            } else {
-                vec![texts.join(",")]
-            };
+            let texts =
+                if matches!(action, ArgAction::Append) { texts } else { vec![texts.join(",")] };
             let flags = texts.iter().map(|text| format!("--{key}={text}"));
             let line = std::iter::once(command.get_name().to_owned()).chain(flags);
             match command.clone().try_get_matches_from(line) {

@@ -99,7 +99,8 @@ mod tests {
 
     #[test]
     fn texts_are_read_back_as_they_were() {
-        for text in ["", "5", "05", "+5", "4MiB", "a\"b\\c", "a\nb\u{1}", "wëlcome", "99999999999"] {
+        for text in ["", "5", "05", "+5", "4MiB", "a\"b\\c", "a\nb\u{1}", "wëlcome", "99999999999"]
+        {
             let literal = literal(text);
             let line = format!("key = {literal}");
             let table = toml::de::DeTable::parse(&line).unwrap();
