@@ -1,5 +1,6 @@
 //! Arguments that all three servers take.
 
+use super::message_limits::MessageLimitArguments;
 use super::run::{self, Listening};
 use super::settings::SettingsArguments;
 use super::units::{
@@ -9,7 +10,7 @@ use super::units::{
 use crate::http::{OriginPattern, Origins};
 use crate::proto::{Limits, Timeouts};
 use crate::server::{DeflateOptions, Options, SocketOptions, Waiting};
-use clap::{Args, ValueEnum};
+use clap::{Args, ValueEnum, value_parser};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -19,6 +20,9 @@ pub(super) const SERVER: &str = "Server";
 const LATENCY: &str = "Latency";
 pub(super) const LIMITS: &str = "Limits";
 pub(super) const LOGGING: &str = "Logging";
+
+/// The most events that `--inbox` allows: room for them is made at the start.
+const INBOX_EVENTS_MAX: i64 = 1 << 20;
 
 /// The least that is queued for a client that reads too slowly, whatever the message limit is.
 const SEND_QUEUE_BYTES_MIN: u64 = 16 << 20;
@@ -113,6 +117,17 @@ pub(super) struct ServerArguments {
     #[arg(long, value_name = "BYTES", value_parser = bytes, help_heading = LIMITS)]
     send_queue: Option<u64>,
 
+    #[command(flatten)]
+    message_limits: MessageLimitArguments,
+
+    /// Events that wait for a worker; of a feed that cannot be slowed down, more are lost to that
+    /// worker's clients
+    #[arg(
+        long, value_name = "N", default_value_t = 8192,
+        value_parser = value_parser!(u32).range(1..=INBOX_EVENTS_MAX), help_heading = LIMITS
+    )]
+    inbox: u32,
+
     /// Compress messages (permessage-deflate, RFC 7692) for clients that offer it
     #[arg(long, help_heading = SERVER)]
     deflate: bool,
@@ -178,7 +193,8 @@ impl ServerArguments {
                 notsent_lowat_bytes: self.notsent_lowat.0,
                 busy_poll: self.busy_poll.0,
             },
-            limits: Limits::message(max_message),
+            limits: self.message_limits.limits(max_message, defaults.fragments),
+            head_limits: self.message_limits.head_limits(),
             timeouts: Timeouts {
                 ping_interval: self.ping_interval.0,
                 idle_timeout: self.idle_timeout.0,
@@ -190,6 +206,7 @@ impl ServerArguments {
             handshake_timeout: self.handshake_timeout,
             origins: if any { Origins::Any } else { Origins::Listed(patterns) },
             send_queue_bytes_max: usize::try_from(send_queue).unwrap_or(usize::MAX),
+            inbox_events_max: usize::try_from(self.inbox).unwrap_or(usize::MAX),
             drain_timeout: self.drain_timeout,
             ..Options::default()
         }
@@ -247,6 +264,8 @@ pub(super) struct Defaults {
     pub(super) send_queue: u64,
     /// Messages of fewer bytes are sent plain.
     pub(super) deflate_threshold: u64,
+    /// Frames that one message may come in.
+    pub(super) fragments: u32,
 }
 
 impl Defaults {
@@ -254,7 +273,7 @@ impl Defaults {
     /// comes back compressed if that makes it smaller.
     fn for_messages_up_to(max_message: u64) -> Self {
         let send_queue = max_message.saturating_mul(4).max(SEND_QUEUE_BYTES_MIN);
-        Self { send_queue, deflate_threshold: 1 }
+        Self { send_queue, deflate_threshold: 1, fragments: Limits::default().fragments_max }
     }
 }
 

@@ -8,6 +8,7 @@ mod chat;
 mod descriptors;
 mod echo;
 mod feeds;
+mod message_limits;
 mod metrics;
 mod run;
 mod serve;

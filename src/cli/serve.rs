@@ -17,8 +17,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 /// The span in which connection attempts are counted.
 const ATTEMPTS_SPAN: Duration = Duration::from_secs(300);
-/// Events come often and are small: a short queue, and no compression that hardly helps.
-const DEFAULTS: Defaults = Defaults { send_queue: 4 << 20, deflate_threshold: 200 };
+/// Events come often and are small: a short queue, and no compression that hardly helps. What
+/// clients say fits in a frame.
+const DEFAULTS: Defaults =
+    Defaults { send_queue: 4 << 20, deflate_threshold: 200, fragments: 1024 };
 /// The page at `/`.
 const PAGE: &str = include_str!("../../web/index.html");
 
