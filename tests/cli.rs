@@ -249,6 +249,22 @@ fn echo_sends_every_message_back() {
     }
 }
 
+/// What market-data clients say fits in a frame: `serve` takes few fragments, unless told to.
+#[test]
+fn serve_takes_messages_in_a_thousand_frames_and_no_more() {
+    for (flags, frames) in [(&[][..], 1024), (&["--max-fragments", "2"][..], 2)] {
+        let program = Program::start(&[&["serve"], flags].concat());
+        let mut client = Client::open_at(program.address, "/ws");
+        client.send(&header(0x01, 0));
+        for _ in 1..frames {
+            client.send(&header(0x00, 0));
+        }
+        client.expect_alive();
+        client.send(&header(0x00, 0));
+        client.expect_failure(1008);
+    }
+}
+
 /// `chat` greets, and sends each message to everybody, its sender too, in kind.
 #[test]
 fn chat_sends_every_message_to_everybody() {

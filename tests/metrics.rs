@@ -156,6 +156,27 @@ fn metrics_are_answered_to_get_and_head_and_nothing_else_is_there() {
     }
 }
 
+/// docs/operations.md says what to watch; all of it is there to be watched.
+#[test]
+fn the_metrics_in_the_documentation_exist() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operations.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let rows = page.lines().filter(|line| line.starts_with("| `"));
+    let spans = rows.flat_map(|row| row.split('`').skip(1).step_by(2));
+    let named = spans.filter(|name| ["tickwire_", "process_"].iter().any(|p| name.starts_with(p)));
+    let named: Vec<&str> = named.collect();
+    assert!(named.len() > 10, "{named:?}");
+    let (_program, address) = start(&["serve"]);
+    let samples = scrape(address);
+    for name in named {
+        let exists = |series: &String| {
+            let series = series.split('{').next().unwrap();
+            series == name || series.strip_suffix("_bucket") == Some(name)
+        };
+        assert!(samples.keys().any(exists), "there is no {name}");
+    }
+}
+
 #[test]
 fn each_connection_is_open_or_ended_for_a_reason() {
     for workers in ["1", "2"] {

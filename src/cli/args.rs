@@ -284,3 +284,39 @@ fn workers(text: &str) -> Result<usize, String> {
         _ => Err(format!("write a number from 1 to {WORKERS_MAX}")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        server: ServerArguments,
+    }
+
+    fn options(flags: &[&str]) -> Options {
+        let line = std::iter::once(&"echo").chain(flags);
+        Line::try_parse_from(line).unwrap().server.options(1000, Defaults::for_messages_up_to(1000))
+    }
+
+    #[test]
+    fn limits_are_the_library_s_unless_flags_say_otherwise() {
+        let (told, library) = (options(&[]), Options::default());
+        assert_eq!(told.head_limits, library.head_limits);
+        assert_eq!(told.limits, Limits::message(1000));
+        assert_eq!(told.inbox_events_max, library.inbox_events_max);
+        let told = options(&[
+            "--max-request=1KiB",
+            "--max-request-fields=7",
+            "--max-frame=100",
+            "--max-fragments=3",
+            "--inbox=9",
+        ]);
+        let head = told.head_limits;
+        assert_eq!((head.head_bytes_max, head.target_bytes_max, head.fields_max), (1024, 512, 7));
+        let limits = Limits { frame_bytes_max: 100, fragments_max: 3, ..Limits::message(1000) };
+        assert_eq!((told.limits, told.inbox_events_max), (limits, 9));
+    }
+}

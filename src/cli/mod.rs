@@ -111,11 +111,11 @@ fn explain(error: &clap::Error) -> ExitCode {
 /// The subcommands on the command line, each after a space; nothing where there is none.
 fn subcommand() -> String {
     let (mut command, mut known) = (Arguments::command(), String::new());
-    for word in std::env::args().skip(1) {
+    for word in std::env::args_os().skip(1) {
         let Some(found) = command.find_subcommand(&word).cloned() else {
             break;
         };
-        known.push_str(&format!(" {word}"));
+        known.push_str(&format!(" {}", found.get_name()));
         command = found;
     }
     known

@@ -19,7 +19,7 @@ const NO_SETTINGS: [&str; 4] = ["config", "print-config", "help", "version"];
 #[derive(Debug, Args)]
 pub(super) struct SettingsArguments {
     /// Read settings from a TOML file whose keys are these flags without their dashes, such as
-    /// send-queue = "4MiB"; a flag on the command line wins over it
+    /// send-queue = "4MiB"; a flag on the command line wins over it [default: none]
     #[arg(long, value_name = "FILE", help_heading = super::args::SERVER)]
     config: Option<PathBuf>,
 
