@@ -76,6 +76,14 @@ fn help_names_every_flag() {
         "--pin",
         "--notsent-lowat",
         "--busy-poll",
+        "--max-request",
+        "--max-request-fields",
+        "--max-frame",
+        "--max-fragments",
+        "--inbox",
+        "--metrics",
+        "--config",
+        "--print-config",
         "--log",
         "--log-format",
         "--max-message",
@@ -128,7 +136,7 @@ fn help_names_every_flag() {
 /// A wrong command line is answered in one line that says what is meant to stand there.
 #[test]
 fn a_wrong_command_line_is_answered_in_one_line() {
-    let cases: [(&[&str], &[&str]); 18] = [
+    let cases: [(&[&str], &[&str]); 22] = [
         (&["sevre"], &["sevre", "tickwire --help"]),
         (&["echo", "--lisen", "127.0.0.1:0"], &["--lisen", "--listen", "tickwire echo --help"]),
         (&["echo", "--listen", "here"], &["here", "--listen"]),
@@ -147,6 +155,10 @@ fn a_wrong_command_line_is_answered_in_one_line() {
         (&["serve", "--feed", "tcp:9002"], &["tcp:127.0.0.1:9002"]),
         (&["serve", "--message-burst", "0"], &["--message-burst"]),
         (&["chat", "--greeting"], &["--greeting"]),
+        (&["echo", "--metrics", "here"], &["a port", "0.0.0.0:9100"]),
+        (&["echo", "--inbox", "0"], &["1..=1048576"]),
+        (&["echo", "--max-fragments", "0"], &["--max-fragments"]),
+        (&["echo", "--max-request-fields", "0"], &["1..=10000"]),
     ];
     for (arguments, says) in cases {
         expect_one_line(arguments, 2, says);
@@ -189,6 +201,8 @@ fn what_cannot_be_done_is_answered_in_one_line() {
     expect_one_line(&held, 1, &["--wait-for", "leave them out"]);
     let taken = ["serve", "--listen", "127.0.0.1:0", "--feed", &format!("tcp:{address}")];
     expect_one_line(&taken, 1, &[&address, "in use", "--feed"]);
+    let taken = ["echo", "--listen", "127.0.0.1:0", "--metrics", &address];
+    expect_one_line(&taken, 1, &[&address, "in use", "another with --metrics 127.0.0.1:"]);
     let twice = ["serve", "--listen", "127.0.0.1:0", "--symbols", "BTCUSDT,BTCUSDT"];
     expect_one_line(&twice, 1, &["BTCUSDT twice"]);
 }
@@ -232,6 +246,22 @@ fn echo_sends_every_message_back() {
             client.send(&header(0x82, 1025));
             client.expect_failure(1009);
         }
+    }
+}
+
+/// What market-data clients say fits in a frame: `serve` takes few fragments, unless told to.
+#[test]
+fn serve_takes_messages_in_a_thousand_frames_and_no_more() {
+    for (flags, frames) in [(&[][..], 1024), (&["--max-fragments", "2"][..], 2)] {
+        let program = Program::start(&[&["serve"], flags].concat());
+        let mut client = Client::open_at(program.address, "/ws");
+        client.send(&header(0x01, 0));
+        for _ in 1..frames {
+            client.send(&header(0x00, 0));
+        }
+        client.expect_alive();
+        client.send(&header(0x00, 0));
+        client.expect_failure(1008);
     }
 }
 
@@ -348,4 +378,46 @@ fn the_last_lines_of_the_log_are_brief() {
     let last = program.logged("stopped ");
     assert!(last.contains("accepted=0") && !last.contains("ended="), "{last}");
     assert!(program.wait().success());
+}
+
+/// The program under a limit on descriptors, and the first line that it logs.
+#[cfg(target_os = "linux")]
+fn start_under(ulimit: &str, arguments: &[&str]) -> (Program, String) {
+    let program = Program::start_under(&format!("ulimit {ulimit}"), arguments);
+    let said = program.logged("room for ");
+    (program, said)
+}
+
+/// The room that is promised is there, for whatever the other descriptors are.
+#[cfg(target_os = "linux")]
+#[test]
+fn as_many_connections_as_there_is_room_for_are_served() {
+    let arguments = ["serve", "--workers", "2", "--metrics", ":0", "--feed", "tcp:127.0.0.1:0"];
+    let (program, said) = start_under("-n 400", &arguments);
+    assert!(said.contains("WARN"), "{said}");
+    for part in ["400 descriptors", "'ulimit -n 8192'", "LimitNOFILE=8192"] {
+        assert!(said.contains(part), "no {part} in {said}");
+    }
+    let room = said.split("room for ").nth(1).and_then(|rest| rest.split(' ').next());
+    let room: usize = room.unwrap().parse().unwrap();
+    assert!(room > 100, "{said}");
+    let mut clients: Vec<Client> =
+        (0..room).map(|_| Client::open_at(program.address, "/ws")).collect();
+    for client in &mut clients {
+        client.expect_alive();
+    }
+}
+
+/// What the system allows is used, without being asked for.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_limit_on_descriptors_is_raised_where_it_may_be() {
+    let hard = std::fs::read_to_string("/proc/self/limits").unwrap();
+    let hard = hard.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    let hard: u64 = hard.split_whitespace().nth(4).unwrap().parse().unwrap_or(u64::MAX);
+    if hard < 8192 {
+        return;
+    }
+    let (_program, said) = start_under("-n 8192; ulimit -Sn 100", &["echo"]);
+    assert!(said.contains("INFO") && said.contains("8192 descriptors"), "{said}");
 }

@@ -99,6 +99,30 @@ fn the_defaults_in_the_readme_are_those_of_the_program() {
     }
 }
 
+/// The files of settings in docs/operations.md are taken as they stand.
+#[cfg(feature = "cli")]
+#[test]
+fn settings_in_the_documentation_are_accepted() {
+    let page = read(&root().join("docs/operations.md"));
+    let examples: Vec<&str> = page.split("```toml\n").skip(1).collect();
+    assert!(!examples.is_empty());
+    for example in examples {
+        let text = example.split("```").next().unwrap();
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("documented.toml");
+        fs::write(&path, text).unwrap();
+        let said = std::process::Command::new(env!("CARGO_BIN_EXE_tickwire"))
+            .args(["serve", "--print-config", "--config"])
+            .arg(&path)
+            .output()
+            .unwrap();
+        assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+        let settings = String::from_utf8(said.stdout).unwrap();
+        for line in text.lines() {
+            assert!(settings.lines().any(|set| set == line), "{line} is not in force: {settings}");
+        }
+    }
+}
+
 /// README.md names every cause that a connection's end can be counted under.
 #[test]
 fn the_readme_names_every_cause() {

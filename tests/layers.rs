@@ -37,6 +37,8 @@ const RESTRICTED: &[(&str, &[&str])] = &[
     ("indicatif", &["cli"]),
     ("plotters", &["cli"]),
     ("anyhow", &["cli"]),
+    ("prometheus_client", &["cli"]),
+    ("toml", &["cli"]),
 ];
 
 /// What a pure state machine has no use for. To `http`, addresses are values in a Host field.

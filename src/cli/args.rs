@@ -1,14 +1,16 @@
 //! Arguments that all three servers take.
 
-use super::run;
+use super::message_limits::MessageLimitArguments;
+use super::run::{self, Listening};
+use super::settings::SettingsArguments;
 use super::units::{
-    Cores, OptionalBytes, OptionalDuration, bytes, cores, duration, optional_bytes,
-    optional_duration, optional_micros,
+    Cores, OptionalBytes, OptionalDuration, bytes, cores, duration, loopback_address,
+    optional_bytes, optional_duration, optional_micros,
 };
 use crate::http::{OriginPattern, Origins};
 use crate::proto::{Limits, Timeouts};
-use crate::server::{DeflateOptions, Options, Server, SocketOptions, Waiting};
-use clap::{Args, ValueEnum};
+use crate::server::{DeflateOptions, Options, SocketOptions, Waiting};
+use clap::{Args, ValueEnum, value_parser};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -19,6 +21,9 @@ const LATENCY: &str = "Latency";
 pub(super) const LIMITS: &str = "Limits";
 pub(super) const LOGGING: &str = "Logging";
 
+/// The most events that `--inbox` allows: room for them is made at the start.
+const INBOX_EVENTS_MAX: i64 = 1 << 20;
+
 /// The least that is queued for a client that reads too slowly, whatever the message limit is.
 const SEND_QUEUE_BYTES_MIN: u64 = 16 << 20;
 
@@ -28,12 +33,20 @@ pub(super) struct ServerArguments {
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9001", help_heading = SERVER)]
     pub(super) listen: SocketAddr,
 
+    #[command(flatten)]
+    pub(super) settings: SettingsArguments,
+
     /// Worker threads, each with its own event loop and connections
     #[arg(
         long, value_name = "N", default_value_t = 1,
         value_parser = workers, help_heading = SERVER
     )]
-    workers: usize,
+    pub(super) workers: usize,
+
+    /// Serve metrics for Prometheus at /metrics, and /healthz, on this address; a bare port is on
+    /// 127.0.0.1 [default: none]
+    #[arg(long, value_name = "ADDR", value_parser = loopback_address, help_heading = SERVER)]
+    pub(super) metrics: Option<SocketAddr>,
 
     /// Poll without end instead of sleeping: lowest latency, for a core a worker
     #[arg(long, help_heading = LATENCY)]
@@ -104,6 +117,17 @@ pub(super) struct ServerArguments {
     #[arg(long, value_name = "BYTES", value_parser = bytes, help_heading = LIMITS)]
     send_queue: Option<u64>,
 
+    #[command(flatten)]
+    message_limits: MessageLimitArguments,
+
+    /// Events that wait for a worker; of a feed that cannot be slowed down, more are lost to that
+    /// worker's clients
+    #[arg(
+        long, value_name = "N", default_value_t = 8192,
+        value_parser = value_parser!(u32).range(1..=INBOX_EVENTS_MAX), help_heading = LIMITS
+    )]
+    inbox: u32,
+
     /// Compress messages (permessage-deflate, RFC 7692) for clients that offer it
     #[arg(long, help_heading = SERVER)]
     deflate: bool,
@@ -169,7 +193,8 @@ impl ServerArguments {
                 notsent_lowat_bytes: self.notsent_lowat.0,
                 busy_poll: self.busy_poll.0,
             },
-            limits: Limits::message(max_message),
+            limits: self.message_limits.limits(max_message, defaults.fragments),
+            head_limits: self.message_limits.head_limits(),
             timeouts: Timeouts {
                 ping_interval: self.ping_interval.0,
                 idle_timeout: self.idle_timeout.0,
@@ -181,6 +206,7 @@ impl ServerArguments {
             handshake_timeout: self.handshake_timeout,
             origins: if any { Origins::Any } else { Origins::Listed(patterns) },
             send_queue_bytes_max: usize::try_from(send_queue).unwrap_or(usize::MAX),
+            inbox_events_max: usize::try_from(self.inbox).unwrap_or(usize::MAX),
             drain_timeout: self.drain_timeout,
             ..Options::default()
         }
@@ -211,7 +237,7 @@ impl ServerArguments {
 #[derive(Debug, Args)]
 pub(super) struct RelayArguments {
     #[command(flatten)]
-    server: ServerArguments,
+    pub(super) server: ServerArguments,
 
     /// Longest message taken; a longer one closes the connection with code 1009
     #[arg(
@@ -223,10 +249,11 @@ pub(super) struct RelayArguments {
 
 impl RelayArguments {
     /// Starts to log, and listens.
-    pub(super) fn start(&self) -> anyhow::Result<Server> {
+    pub(super) fn start(&self) -> anyhow::Result<Listening> {
         run::start_log(&self.server)?;
         let defaults = Defaults::for_messages_up_to(self.max_message);
-        run::listen(run::builder(&self.server, self.server.options(self.max_message, defaults)))
+        let options = self.server.options(self.max_message, defaults);
+        run::listen(run::builder(&self.server, options), &self.server, None)
     }
 }
 
@@ -237,6 +264,8 @@ pub(super) struct Defaults {
     pub(super) send_queue: u64,
     /// Messages of fewer bytes are sent plain.
     pub(super) deflate_threshold: u64,
+    /// Frames that one message may come in.
+    pub(super) fragments: u32,
 }
 
 impl Defaults {
@@ -244,7 +273,7 @@ impl Defaults {
     /// comes back compressed if that makes it smaller.
     fn for_messages_up_to(max_message: u64) -> Self {
         let send_queue = max_message.saturating_mul(4).max(SEND_QUEUE_BYTES_MIN);
-        Self { send_queue, deflate_threshold: 1 }
+        Self { send_queue, deflate_threshold: 1, fragments: Limits::default().fragments_max }
     }
 }
 
@@ -253,5 +282,41 @@ fn workers(text: &str) -> Result<usize, String> {
     match text.parse::<usize>() {
         Ok(workers @ 1..=WORKERS_MAX) => Ok(workers),
         _ => Err(format!("write a number from 1 to {WORKERS_MAX}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        server: ServerArguments,
+    }
+
+    fn options(flags: &[&str]) -> Options {
+        let line = std::iter::once(&"echo").chain(flags);
+        Line::try_parse_from(line).unwrap().server.options(1000, Defaults::for_messages_up_to(1000))
+    }
+
+    #[test]
+    fn limits_are_the_library_s_unless_flags_say_otherwise() {
+        let (told, library) = (options(&[]), Options::default());
+        assert_eq!(told.head_limits, library.head_limits);
+        assert_eq!(told.limits, Limits::message(1000));
+        assert_eq!(told.inbox_events_max, library.inbox_events_max);
+        let told = options(&[
+            "--max-request=1KiB",
+            "--max-request-fields=7",
+            "--max-frame=100",
+            "--max-fragments=3",
+            "--inbox=9",
+        ]);
+        let head = told.head_limits;
+        assert_eq!((head.head_bytes_max, head.target_bytes_max, head.fields_max), (1024, 512, 7));
+        let limits = Limits { frame_bytes_max: 100, fragments_max: 3, ..Limits::message(1000) };
+        assert_eq!((told.limits, told.inbox_events_max), (limits, 9));
     }
 }

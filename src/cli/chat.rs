@@ -1,7 +1,6 @@
 //! `tickwire chat`: every message goes to all connected clients.
 
 use super::args::RelayArguments;
-use super::run;
 use crate::proto::Message;
 use crate::server::{Context, Handler, Opening, Upgrade};
 use clap::Args;
@@ -13,7 +12,7 @@ const ROOM: &str = "room";
 #[derive(Debug, Args)]
 pub(super) struct ChatArguments {
     #[command(flatten)]
-    relay: RelayArguments,
+    pub(super) relay: RelayArguments,
 
     /// Send this text to each client when it connects
     #[arg(long, value_name = "TEXT")]
@@ -45,11 +44,11 @@ impl Handler for Chat {
 
 impl ChatArguments {
     pub(super) fn run(&self) -> anyhow::Result<()> {
-        let server = self.relay.start()?;
-        let address = server.local_addr();
-        let title = run::title("chat", &server);
-        run::announce(&format!("{title}  try  npx wscat -c ws://{address}   in two terminals\n"));
+        let listening = self.relay.start()?;
+        let address = listening.server.local_addr();
+        let more = format!("  try    npx wscat -c ws://{address}   in two terminals\n");
+        listening.announce("chat", &more);
         let greeting: Option<Arc<str>> = self.greeting.as_deref().map(Arc::from);
-        run::serve(server, |_| Chat { greeting: greeting.clone() }, || ())
+        listening.serve(|_| Chat { greeting: greeting.clone() }, || ())
     }
 }

@@ -1,7 +1,6 @@
 //! `tickwire echo`: every message goes back to its sender.
 
 use super::args::RelayArguments;
-use super::run;
 use crate::proto::Message;
 use crate::server::{Context, Handler, Opening, Upgrade};
 use clap::Args;
@@ -9,7 +8,7 @@ use clap::Args;
 #[derive(Debug, Args)]
 pub(super) struct EchoArguments {
     #[command(flatten)]
-    relay: RelayArguments,
+    pub(super) relay: RelayArguments,
 }
 
 struct Echo;
@@ -28,10 +27,9 @@ impl Handler for Echo {
 
 impl EchoArguments {
     pub(super) fn run(&self) -> anyhow::Result<()> {
-        let server = self.relay.start()?;
-        let address = server.local_addr();
-        let title = run::title("echo", &server);
-        run::announce(&format!("{title}  try  npx wscat -c ws://{address}\n"));
-        run::serve(server, |_| Echo, || ())
+        let listening = self.relay.start()?;
+        let address = listening.server.local_addr();
+        listening.announce("echo", &format!("  try    npx wscat -c ws://{address}\n"));
+        listening.serve(|_| Echo, || ())
     }
 }

@@ -16,6 +16,7 @@ use anyhow::Context as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// Where ticks come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,23 +78,27 @@ impl Feed {
     }
 
     /// Runs the feed on a thread of its own, until it ends or the switch is turned off.
-    pub(super) fn start(self, publisher: Publisher, switch: Switch) -> anyhow::Result<()> {
+    pub(super) fn start(
+        self,
+        publisher: Publisher,
+        switch: Switch,
+        counters: Arc<FeedCounters>,
+    ) -> anyhow::Result<()> {
         let topics = StreamTopics::default();
         let mut sink = HubSink { publisher, switch: switch.clone(), topics };
-        let run = move || self.run(&mut sink, &switch);
+        let run = move || self.run(&mut sink, &switch, &counters);
         let spawned = std::thread::Builder::new().name("feed".to_owned()).spawn(run);
         spawned.map(drop).context("cannot start a thread for the feed")
     }
 
-    fn run(self, sink: &mut HubSink, switch: &Switch) {
-        let counters = FeedCounters::default();
+    fn run(self, sink: &mut HubSink, switch: &Switch, counters: &FeedCounters) {
         match self {
             Self::Simulate(simulator) => {
-                Simulate::new(*simulator).run(sink, switch, &counters);
+                Simulate::new(*simulator).run(sink, switch, counters);
             }
             Self::Stdin => {
                 let feed = ReaderFeed::new(std::io::stdin(), "standard input");
-                match feed.run(sink, switch, &counters) {
+                match feed.run(sink, switch, counters) {
                     Ok(_) => tracing::info!(
                         events = counters.events(),
                         malformed_lines = counters.malformed_lines(),
@@ -104,7 +109,7 @@ impl Feed {
             }
             Self::Replay(recording, speed, repeat) => {
                 let path = recording.path().display().to_string();
-                let replayed = Replay::new(recording, speed, repeat).run(sink, switch, &counters);
+                let replayed = Replay::new(recording, speed, repeat).run(sink, switch, counters);
                 log_replayed(&path, &replayed);
             }
         }

@@ -1,20 +1,26 @@
 //! The program: arguments, start-up, its three servers, and its load generator.
 //! Invariant: a mistake of the user's is answered in one line that says what to do; exit code 2 for
-//! the command line, 1 for everything else.
+//! the command line and files of settings, 1 for everything else.
 
 mod args;
 mod bench;
 mod chat;
+mod descriptors;
 mod echo;
 mod feeds;
+mod message_limits;
+mod metrics;
 mod run;
 mod serve;
+mod settings;
 mod socket_feed;
 mod topics;
 mod units;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser, Subcommand};
+use settings::{Asked, Mistake, SettingsArguments};
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 /// A low-latency WebSocket server, and a market-data broadcaster built on it.
@@ -39,18 +45,44 @@ enum Command {
     Bench(bench::BenchArguments),
 }
 
+impl Command {
+    /// Where settings come from, for those that have any.
+    fn settings(&self) -> Option<&SettingsArguments> {
+        match self {
+            Self::Serve(serve) => Some(&serve.server.settings),
+            Self::Echo(echo) => Some(&echo.relay.server.settings),
+            Self::Chat(chat) => Some(&chat.relay.server.settings),
+            Self::Bench(_) => None,
+        }
+    }
+
+    fn run(&self) -> anyhow::Result<()> {
+        match self {
+            Self::Serve(serve) => serve.run(),
+            Self::Echo(echo) => echo.run(),
+            Self::Chat(chat) => chat.run(),
+            Self::Bench(bench) => bench.run(),
+        }
+    }
+}
+
 /// Runs the program with the process's arguments.
 #[must_use]
 pub fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
-        Ok(arguments) => arguments,
-        Err(error) => return explain(&error),
-    };
-    let result = match arguments.command {
-        Command::Serve(serve) => serve.run(),
-        Command::Echo(echo) => echo.run(),
-        Command::Chat(chat) => chat.run(),
-        Command::Bench(bench) => bench.run(),
+    let line: Vec<OsString> = std::env::args_os().collect();
+    let result = match settings::read(&line) {
+        Ok(Asked::Run(arguments)) => arguments.command.run(),
+        Ok(Asked::Print(text)) => {
+            run::announce(&text);
+            Ok(())
+        }
+        Err(Mistake::CommandLine(error)) => return explain(&error),
+        Err(Mistake::File(lines)) => {
+            for line in lines {
+                eprintln!("error: {line}");
+            }
+            return ExitCode::from(2);
+        }
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -72,24 +104,18 @@ fn explain(error: &clap::Error) -> ExitCode {
         let _ = error.print();
         return if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
     }
-    let text = error.render().to_string();
-    let said = text.lines().take_while(|line| {
-        !line.starts_with("Usage:") && !line.starts_with("For more information")
-    });
-    let said: Vec<&str> = said.map(str::trim).filter(|line| !line.is_empty()).collect();
-    let said = said.join("; ").replace(":; ", ": ");
-    eprintln!("{said}; see 'tickwire{} --help'", subcommand());
+    eprintln!("error: {}; see 'tickwire{} --help'", settings::in_one_line(error), subcommand());
     ExitCode::from(2)
 }
 
 /// The subcommands on the command line, each after a space; nothing where there is none.
 fn subcommand() -> String {
     let (mut command, mut known) = (Arguments::command(), String::new());
-    for word in std::env::args().skip(1) {
+    for word in std::env::args_os().skip(1) {
         let Some(found) = command.find_subcommand(&word).cloned() else {
             break;
         };
-        known.push_str(&format!(" {word}"));
+        known.push_str(&format!(" {}", found.get_name()));
         command = found;
     }
     known

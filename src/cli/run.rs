@@ -1,6 +1,9 @@
 //! Starting and stopping: logs, signals, the listening socket, the last line.
 
 use super::args::{LogFormat, ServerArguments};
+use super::descriptors;
+use super::metrics::{Endpoint, Watched};
+use crate::feed::FeedCounters;
 use crate::server::{
     BindError, BuildError, Builder, Handler, Histogram, Options, Server, ShutdownHandle,
     StatsHandle,
@@ -9,7 +12,8 @@ use anyhow::{Context as _, anyhow};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::io::{self, Write as _};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 use tracing_subscriber::EnvFilter;
 
 /// Starts to log.
@@ -29,19 +33,72 @@ pub(super) fn start_log(arguments: &ServerArguments) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A server that listens, and what tells others how it fares.
+pub(super) struct Listening {
+    pub(super) server: Server,
+    metrics: Option<Endpoint>,
+}
+
 /// A server with these options, to be listened with.
 pub(super) fn builder(arguments: &ServerArguments, options: Options) -> Builder {
     Server::builder(arguments.listen).options(options)
 }
 
-/// Listens.
-pub(super) fn listen(builder: Builder) -> anyhow::Result<Server> {
-    builder.build().map_err(|error| anyhow!("{error}; {}", advice(&error)))
+/// Listens, for clients and for those who read metrics, also of the `feed` if there is one.
+pub(super) fn listen(
+    builder: Builder,
+    arguments: &ServerArguments,
+    feed: Option<Arc<FeedCounters>>,
+) -> anyhow::Result<Listening> {
+    let server =
+        builder.build().map_err(|error| anyhow!("{error}; {}", advice(&error, "--listen")))?;
+    let watched = Watched {
+        stats: server.stats(),
+        publisher: server.publisher(),
+        shutdown: server.shutdown_handle(),
+        feed,
+        started: SystemTime::now(),
+    };
+    let metrics =
+        arguments.metrics.map(|address| Endpoint::listen(address, watched)).transpose()?;
+    descriptors::make_room(arguments.workers, None);
+    Ok(Listening { server, metrics })
 }
 
-fn advice(error: &BuildError) -> String {
+impl Listening {
+    /// Says on standard output what is served and where, then more lines, and where the metrics are.
+    pub(super) fn announce(&self, what: &str, more: &str) {
+        let (version, address) = (env!("CARGO_PKG_VERSION"), self.server.local_addr());
+        let mut text = format!("tickwire {version}: {what} on ws://{address}\n{more}");
+        if let Some(metrics) = &self.metrics {
+            let address = metrics.local_addr();
+            text.push_str(&format!("  watch  http://{address}/metrics and /healthz\n"));
+        }
+        announce(&text);
+    }
+
+    /// Serves until SIGINT or SIGTERM, and calls `on_stop` when one comes. The metrics stay up for
+    /// as long as connections are closing.
+    pub(super) fn serve<H: Handler>(
+        self,
+        make: impl Fn(usize) -> H + Sync,
+        on_stop: impl Fn() + Send + 'static,
+    ) -> anyhow::Result<()> {
+        let Self { server, metrics } = self;
+        stop_on_signals(server.shutdown_handle(), on_stop)?;
+        let (stats, publisher) = (server.stats(), server.publisher());
+        let metrics = metrics.map(Endpoint::start).transpose()?;
+        server.run(make).context("the event loop failed")?;
+        drop(metrics);
+        log_stats(&stats, publisher.stats().dropped_inbox_full);
+        Ok(())
+    }
+}
+
+/// What to do about an error, `flag` being the one that has the address.
+pub(super) fn advice(error: &BuildError, flag: &str) -> String {
     match error {
-        BuildError::Bind(error) => advice_on_address(error),
+        BuildError::Bind(error) => advice_on_address(error, flag),
         BuildError::Source(_) => "choose another address or port with --feed".to_owned(),
         BuildError::TooFewCores { workers, .. } => {
             format!("give {workers} to --pin, or start fewer --workers")
@@ -54,19 +111,19 @@ fn advice(error: &BuildError) -> String {
     }
 }
 
-fn advice_on_address(error: &BindError) -> String {
+fn advice_on_address(error: &BindError, flag: &str) -> String {
     let port = error.address.port();
     match error.source.kind() {
         io::ErrorKind::AddrInUse => {
             let mut other = error.address;
             other.set_port(port.checked_add(1).unwrap_or(9001));
-            format!("stop what listens there, or choose another with --listen {other}")
+            format!("stop what listens there, or choose another with {flag} {other}")
         }
-        io::ErrorKind::PermissionDenied => "choose a port above 1023 with --listen".to_owned(),
+        io::ErrorKind::PermissionDenied => format!("choose a port above 1023 with {flag}"),
         io::ErrorKind::AddrNotAvailable => {
-            format!("listen on all interfaces with --listen 0.0.0.0:{port}")
+            format!("listen on all interfaces with {flag} 0.0.0.0:{port}")
         }
-        _ => "choose another address with --listen".to_owned(),
+        _ => format!("choose another address with {flag}"),
     }
 }
 
@@ -74,19 +131,6 @@ fn advice_on_address(error: &BindError) -> String {
 pub(super) fn announce(text: &str) {
     let mut out = io::stdout().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-}
-
-/// Serves until SIGINT or SIGTERM, and calls `on_stop` when one comes.
-pub(super) fn serve<H: Handler>(
-    server: Server,
-    make: impl Fn(usize) -> H + Sync,
-    on_stop: impl Fn() + Send + 'static,
-) -> anyhow::Result<()> {
-    stop_on_signals(server.shutdown_handle(), on_stop)?;
-    let (stats, publisher) = (server.stats(), server.publisher());
-    server.run(make).context("the event loop failed")?;
-    log_stats(&stats, publisher.stats().dropped_inbox_full);
-    Ok(())
 }
 
 fn stop_on_signals(
@@ -110,8 +154,8 @@ fn stop_on_signals(
 
 fn log_stats(stats: &StatsHandle, dropped_inbox_full: u64) {
     let (stats, latency) = (stats.read(), stats.latency());
-    let ended: Vec<String> =
-        stats.ended_by_cause().map(|(cause, count)| format!("{cause}={count}")).collect();
+    let ended = stats.ended_by_cause().filter(|(_, count)| *count > 0);
+    let ended: Vec<String> = ended.map(|(cause, count)| format!("{cause}={count}")).collect();
     tracing::info!(
         accepted = stats.accepted,
         handshakes = stats.handshakes,
@@ -138,9 +182,4 @@ fn quantiles(histogram: &Histogram) -> Option<String> {
 /// To what is worth reading: tenths of a microsecond.
 fn round(length: Duration) -> Duration {
     length - Duration::from_nanos(u64::from(length.subsec_nanos() % 100))
-}
-
-/// The name of the program in a message that is printed at the start.
-pub(super) fn title(what: &str, server: &Server) -> String {
-    format!("tickwire {}: {what} on ws://{}\n", env!("CARGO_PKG_VERSION"), server.local_addr())
 }

@@ -2,12 +2,12 @@
 
 use super::args::{Defaults, LIMITS, ServerArguments};
 use super::feeds::{Feed, Simulation, Source};
-use super::run;
+use super::run::{self, Listening};
 use super::socket_feed::SocketFeed;
 use super::units::{OptionalDuration, bytes, duration, optional_duration};
-use crate::feed::{Factor, Flow, Repeat, Speed, Switch, SymbolError, SymbolSpec};
+use crate::feed::{Factor, FeedCounters, Flow, Repeat, Speed, Switch, SymbolError, SymbolSpec};
 use crate::market::{MarketHandler, MarketOptions};
-use crate::server::{self, AttemptLimit, Builder, Options, PingPayload, Rate, Server};
+use crate::server::{self, AttemptLimit, Builder, Options, PingPayload, Rate};
 use anyhow::ensure;
 use clap::Args;
 use std::num::NonZeroU32;
@@ -17,8 +17,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 /// The span in which connection attempts are counted.
 const ATTEMPTS_SPAN: Duration = Duration::from_secs(300);
-/// Events come often and are small: a short queue, and no compression that hardly helps.
-const DEFAULTS: Defaults = Defaults { send_queue: 4 << 20, deflate_threshold: 200 };
+/// Events come often and are small: a short queue, and no compression that hardly helps. What
+/// clients say fits in a frame.
+const DEFAULTS: Defaults =
+    Defaults { send_queue: 4 << 20, deflate_threshold: 200, fragments: 1024 };
 /// The page at `/`.
 const PAGE: &str = include_str!("../../web/index.html");
 
@@ -74,7 +76,7 @@ pub(super) struct ServeArguments {
     repeat: bool,
 
     #[command(flatten)]
-    server: ServerArguments,
+    pub(super) server: ServerArguments,
 
     /// Longest message taken; a longer one closes the connection with code 1009
     #[arg(
@@ -126,7 +128,8 @@ impl ServeArguments {
             }
             Source::Socket(source) => return self.run_on_socket(*source, builder),
         };
-        let server = run::listen(builder)?;
+        let counters = Arc::<FeedCounters>::default();
+        let listening = run::listen(builder, &self.server, Some(Arc::clone(&counters)))?;
         let (wait_for, delay) = match feed {
             Feed::Replay(..) => (1, Duration::from_secs(1)),
             Feed::Simulate(_) | Feed::Stdin => (0, Duration::ZERO),
@@ -135,10 +138,10 @@ impl ServeArguments {
         let delay = self.start_delay.unwrap_or(delay);
         let switch = Switch::held();
         let on_first_subscription = start_after(wait_for, delay, switch.clone());
-        self.announce(&server, wait_for, &feed);
-        feed.start(server.publisher(), switch.clone())?;
+        self.announce(&listening, wait_for, &feed);
+        feed.start(listening.server.publisher(), switch.clone(), counters)?;
         let market = self.market(Some(on_first_subscription));
-        run::serve(server, |_| MarketHandler::new(market.clone()), move || switch.stop())
+        listening.serve(|_| MarketHandler::new(market.clone()), move || switch.stop())
     }
 
     /// Serves what producers send to a socket, which a worker reads: there is no thread to start
@@ -151,7 +154,9 @@ impl ServeArguments {
         );
         let feed = SocketFeed::default();
         let counters = feed.counters();
-        let server = run::listen(builder.source(source, feed))?;
+        let builder = builder.source(source, feed);
+        let listening = run::listen(builder, &self.server, Some(Arc::clone(&counters)))?;
+        let server = &listening.server;
         let (protocol, asked) = match source {
             server::Source::Udp(address) => ("udp", address),
             server::Source::Tcp(address) => ("tcp", address),
@@ -163,11 +168,10 @@ impl ServeArguments {
                  producers, or on 127.0.0.1"
             );
         }
-        let mut text = run::title(&format!("what comes to {protocol} {address}"), &server);
-        text.push_str(&format!("  open   http://{}/ in a browser\n", server.local_addr()));
-        run::announce(&text);
+        let more = format!("  open   http://{}/ in a browser\n", server.local_addr());
+        listening.announce(&format!("what comes to {protocol} {address}"), &more);
         let market = self.market(None);
-        run::serve(server, |_| MarketHandler::new(market.clone()), || ())?;
+        listening.serve(|_| MarketHandler::new(market.clone()), || ())?;
         let (events, malformed_lines) = (counters.events(), counters.malformed_lines());
         tracing::info!(events, malformed_lines, "the feed has ended");
         Ok(())
@@ -203,14 +207,14 @@ impl ServeArguments {
         }
     }
 
-    fn announce(&self, server: &Server, wait_for: u32, feed: &Feed) {
-        let address = server.local_addr();
+    fn announce(&self, listening: &Listening, wait_for: u32, feed: &Feed) {
+        let address = listening.server.local_addr();
         let what = match feed {
             Feed::Simulate(_) => "a simulated market".to_owned(),
             Feed::Stdin => "what comes on standard input".to_owned(),
             Feed::Replay(recording, ..) => format!("a replay of {}", recording.path().display()),
         };
-        let mut text = run::title(&what, server);
+        let mut text = String::new();
         if wait_for > 0 {
             let clients = if wait_for == 1 { "client" } else { "clients" };
             text.push_str(&format!("  waits  for {wait_for} {clients} to subscribe\n"));
@@ -226,7 +230,7 @@ impl ServeArguments {
         }
         text.push_str(&format!("  open   http://{address}/ in a browser\n"));
         text.push_str(&format!("  or try npx wscat -c ws://{address}/ws/{example}\n"));
-        run::announce(&text);
+        listening.announce(&what, &text);
     }
 }
 

@@ -1,5 +1,6 @@
 //! Values on the command line that are more than a number: durations, byte counts, cores.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 /// The text that turns a limit or a timeout off.
@@ -50,6 +51,16 @@ pub(super) fn optional_bytes(text: &str) -> Result<OptionalBytes, String> {
     // The kernel takes a signed number of 32 bits.
     let bytes = i32::try_from(bytes).ok().and_then(|bytes| u32::try_from(bytes).ok());
     bytes.map(|bytes| OptionalBytes(Some(bytes))).ok_or_else(|| "must be less than 2GiB".to_owned())
+}
+
+/// An address and a port, or a port such as `9100` or `:9100`, which is on 127.0.0.1.
+pub(super) fn loopback_address(text: &str) -> Result<SocketAddr, String> {
+    if let Ok(address) = text.parse() {
+        return Ok(address);
+    }
+    let port = text.strip_prefix(':').unwrap_or(text).parse();
+    let address = port.map(|port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    address.map_err(|_| "write a port, or an address and a port such as 0.0.0.0:9100".to_owned())
 }
 
 /// A number of microseconds, or `off`.
@@ -114,6 +125,17 @@ mod tests {
         assert_eq!(optional_bytes("128KiB").map(|bytes| bytes.0), Ok(Some(131_072)));
         assert_eq!(optional_bytes("off").map(|bytes| bytes.0), Ok(None));
         assert!(optional_bytes("2GiB").is_err() && optional_bytes("0").is_err());
+    }
+
+    #[test]
+    fn a_bare_port_is_on_loopback() {
+        for text in ["9100", ":9100", "127.0.0.1:9100"] {
+            assert_eq!(loopback_address(text), Ok("127.0.0.1:9100".parse().unwrap()), "{text}");
+        }
+        assert_eq!(loopback_address("[::]:9100"), Ok("[::]:9100".parse().unwrap()));
+        for wrong in ["", ":", "here:9100", "65536", "127.0.0.1", "::9100"] {
+            assert!(loopback_address(wrong).is_err_and(|said| said.contains("0.0.0.0:9100")));
+        }
     }
 
     #[test]

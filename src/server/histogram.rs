@@ -36,13 +36,14 @@ fn greatest_of(place: usize) -> u64 {
 #[derive(Debug)]
 pub(super) struct Recorder {
     buckets: Box<[AtomicU64]>,
+    sum: AtomicU64,
     max: AtomicU64,
 }
 
 impl Default for Recorder {
     fn default() -> Self {
         let buckets = (0..BUCKETS).map(|_| AtomicU64::new(0)).collect();
-        Self { buckets, max: AtomicU64::new(0) }
+        Self { buckets, sum: AtomicU64::new(0), max: AtomicU64::new(0) }
     }
 }
 
@@ -55,6 +56,9 @@ impl Recorder {
         if let Some(bucket) = self.buckets.get(bucket_of(nanos)) {
             bucket.store(bucket.load(Ordering::Relaxed) + times, Ordering::Relaxed);
         }
+        // Begins again at 584 years.
+        let sum = self.sum.load(Ordering::Relaxed).wrapping_add(nanos.wrapping_mul(times));
+        self.sum.store(sum, Ordering::Relaxed);
         if nanos > self.max.load(Ordering::Relaxed) {
             self.max.store(nanos, Ordering::Relaxed);
         }
@@ -65,12 +69,13 @@ impl Recorder {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Histogram {
     buckets: Box<[u64]>,
+    sum: u64,
     max: u64,
 }
 
 impl Default for Histogram {
     fn default() -> Self {
-        Self { buckets: vec![0; BUCKETS].into(), max: 0 }
+        Self { buckets: vec![0; BUCKETS].into(), sum: 0, max: 0 }
     }
 }
 
@@ -79,6 +84,7 @@ impl Histogram {
         for (sum, bucket) in self.buckets.iter_mut().zip(&recorder.buckets) {
             *sum += bucket.load(Ordering::Relaxed);
         }
+        self.sum = self.sum.wrapping_add(recorder.sum.load(Ordering::Relaxed));
         self.max = self.max.max(recorder.max.load(Ordering::Relaxed));
     }
 
@@ -92,6 +98,19 @@ impl Histogram {
     #[must_use]
     pub fn max(&self) -> Duration {
         Duration::from_nanos(self.max)
+    }
+
+    /// How long all of them took together, to the nanosecond.
+    #[must_use]
+    pub fn sum(&self) -> Duration {
+        Duration::from_nanos(self.sum)
+    }
+
+    /// The lengths by which events are counted, from the shortest, each with how many took no
+    /// longer than it and longer than the one before. The last stands for all that took longer.
+    pub fn buckets(&self) -> impl Iterator<Item = (Duration, u64)> {
+        let places = self.buckets.iter().enumerate();
+        places.map(|(place, count)| (Duration::from_nanos(greatest_of(place)), *count))
     }
 
     /// How long the quickest `share` of the events took at most, 0.99 being 99 of 100: at most one
@@ -176,6 +195,13 @@ mod tests {
             prop_assert!(told >= exact && told <= exact + exact / 32, "{exact} told as {told}");
             prop_assert_eq!(histogram.max().as_nanos(), u128::from(nanos[nanos.len() - 1]));
             prop_assert_eq!(histogram.count(), nanos.len() as u64);
+            let sum: u128 = nanos.iter().map(|nanos| u128::from(*nanos)).sum();
+            prop_assert_eq!(histogram.sum().as_nanos(), sum);
+            let bound = Duration::from_nanos(exact | 31);
+            let within = histogram.buckets().filter(|(greatest, _)| *greatest <= bound);
+            let within: u64 = within.map(|(_, count)| count).sum();
+            let true_within = nanos.iter().filter(|nanos| u128::from(**nanos) <= bound.as_nanos());
+            prop_assert!(within <= true_within.count() as u64, "none is told as quicker");
         }
     }
 }

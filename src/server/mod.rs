@@ -62,7 +62,7 @@ pub use options::{DeflateOptions, Options, PingPayload, Waiting};
 pub use rate::Rate;
 pub use shutdown::ShutdownHandle;
 pub use source::{Ingest, Ingestor, Input, Source};
-pub use stats::{Stats, StatsHandle};
+pub use stats::{Reading, ReadingKind, Stats, StatsHandle};
 pub use transit::Latency;
 
 pub use crate::hub::{

@@ -14,8 +14,11 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
+/// Counters by their names, each with what it counts. One that can also fall is marked `: Gauge`.
 macro_rules! counters {
-    ($($(#[$doc:meta])* $name:ident,)*) => {
+    (@kind) => { ReadingKind::Counter };
+    (@kind $kind:ident) => { ReadingKind::$kind };
+    ($($(#[doc = $about:literal])+ $name:ident $(: $kind:ident)?,)*) => {
         /// The counters of one worker.
         #[derive(Debug, Default)]
         pub(super) struct Counters {
@@ -36,7 +39,7 @@ macro_rules! counters {
         #[derive(Clone, Debug, Default, PartialEq, Eq)]
         #[non_exhaustive]
         pub struct Stats {
-            $($(#[$doc])* pub $name: u64,)*
+            $($(#[doc = $about])+ pub $name: u64,)*
             ended: [u64; Cause::NAMES.len()],
         }
 
@@ -47,6 +50,17 @@ macro_rules! counters {
                     *sum += value;
                 }
             }
+
+            /// All counters but those of causes ([`Self::ended_by_cause`]), each with its name and
+            /// with what it counts: for programs that show whatever there is.
+            pub fn readings(&self) -> impl Iterator<Item = Reading> {
+                [$(Reading {
+                    name: stringify!($name),
+                    about: concat!($($about),+).trim_ascii(),
+                    kind: counters!(@kind $($kind)?),
+                    value: self.$name,
+                },)*].into_iter()
+            }
         }
     };
 }
@@ -55,7 +69,7 @@ counters! {
     /// Connections accepted.
     accepted,
     /// Connections open, in their opening handshake, or ending.
-    open,
+    open: Gauge,
     /// Opening handshakes completed.
     handshakes,
     /// Messages received.
@@ -64,26 +78,26 @@ counters! {
     bytes_in,
     /// Events published that reached this server's workers.
     events_in,
-    /// Events for subscribers: each published event counts once for each subscriber of a worker.
+    /// Published events due to subscribers, each once for each subscriber.
     offered,
-    /// Of these, those that the subscriber's socket took whole.
+    /// Events due to subscribers that their sockets took whole.
     deliveries,
-    /// Of these, those that a newer event took the place of while they waited.
+    /// Events that a newer one took the place of while they waited for a slow subscriber.
     conflated,
-    /// Of these, those that became part of another while it waited.
+    /// Events that became part of another while they waited for a slow subscriber.
     folded,
-    /// Of these, those dropped of connections that read too slowly and were closed for it.
+    /// Events dropped because their subscriber was too slow and its connection was closed for it.
     dropped_slow_events,
-    /// Of these, those dropped because the queue had no room for them.
+    /// Events dropped because a slow subscriber's queue had no room for them.
     dropped_newest,
-    /// Of these, those dropped to make room for newer ones.
+    /// Events dropped to make room for newer ones in a slow subscriber's queue.
     dropped_oldest,
-    /// Of these, those dropped because their connection was gone.
+    /// Events dropped because their subscriber's connection was gone.
     dropped_gone_events,
-    /// Of these, those that wait.
-    queued_events,
-    /// Bytes that wait, each frame's bookkeeping included.
-    queued_bytes,
+    /// Events that wait for slow subscribers.
+    queued_events: Gauge,
+    /// Bytes that wait for slow peers, each frame's bookkeeping included.
+    queued_bytes: Gauge,
     /// Connections closed because all queues together held too much, and theirs held most.
     evicted,
     /// Bytes that sockets took, frame headers included.
@@ -96,6 +110,29 @@ counters! {
     attempts_refused,
 }
 
+/// One counter as it was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Reading {
+    /// The name, that of the field of [`Stats`].
+    pub name: &'static str,
+    /// What it counts.
+    pub about: &'static str,
+    /// Whether it only grows.
+    pub kind: ReadingKind,
+    /// The count.
+    pub value: u64,
+}
+
+/// How a counter moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadingKind {
+    /// It only grows.
+    Counter,
+    /// It grows and falls.
+    Gauge,
+}
+
 impl Stats {
     /// How many connections ended for this cause (for any violation, where it is one).
     #[must_use]
@@ -103,10 +140,9 @@ impl Stats {
         self.ended.get(cause.index()).copied().unwrap_or_default()
     }
 
-    /// The causes for which connections ended, by name, and how many.
+    /// The causes for which connections can end, by name, and how many did.
     pub fn ended_by_cause(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        let all = Cause::NAMES.iter().copied().zip(self.ended.iter().copied());
-        all.filter(|(_, count)| *count > 0)
+        Cause::NAMES.iter().copied().zip(self.ended.iter().copied())
     }
 
     /// How many connections ended.
@@ -249,5 +285,19 @@ mod tests {
                 }
             }
         });
+    }
+
+    #[test]
+    fn readings_are_the_fields_with_their_documentation() {
+        let stats = Stats { accepted: 3, open: 2, dropped_slow_bytes: 1, ..Stats::default() };
+        let readings: Vec<Reading> = stats.readings().collect();
+        let of = |name| *readings.iter().find(|reading| reading.name == name).unwrap();
+        let accepted = of("accepted");
+        assert_eq!((accepted.about, accepted.value), ("Connections accepted.", 3));
+        assert_eq!((of("open").kind, of("open").value), (ReadingKind::Gauge, 2));
+        assert_eq!(of("dropped_slow_bytes").kind, ReadingKind::Counter);
+        for reading in readings {
+            assert!(reading.about.ends_with('.') && !reading.about.contains('\n'), "{reading:?}");
+        }
     }
 }

@@ -34,9 +34,20 @@ impl Program {
         Self::start_and_tell(arguments).0
     }
 
+    /// Starts a server on a free port, after a command of the shell's.
+    pub(crate) fn start_under(shell: &str, arguments: &[&str]) -> Self {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("{shell}; exec \"$0\" \"$@\"")]);
+        command.arg(env!("CARGO_BIN_EXE_tickwire")).args(arguments).env_remove("TICKWIRE_LOG");
+        Self::spawn(command).0
+    }
+
     /// Starts a server on a free port; its first line.
     pub(crate) fn start_and_tell(arguments: &[&str]) -> (Self, String) {
-        let mut command = command(arguments);
+        Self::spawn(command(arguments))
+    }
+
+    fn spawn(mut command: Command) -> (Self, String) {
         command.args(["--listen", "127.0.0.1:0"]).stdin(Stdio::piped());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the program starts");

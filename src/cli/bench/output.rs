@@ -2,16 +2,13 @@
 
 use super::args::RunArguments;
 use super::{Load, add, plot, progress, table};
+use crate::cli::descriptors;
 use crate::cli::run::announce;
 use crate::http::Url;
 use crate::load::Report;
-use anyhow::{Context as _, bail, ensure};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use anyhow::{Context as _, bail};
 use serde::Serialize;
 use serde_json::Value;
-
-/// Descriptors besides those of connections.
-const OTHER_DESCRIPTORS: u64 = 32;
 
 /// What is to be run, for people.
 pub(super) struct Run {
@@ -41,7 +38,7 @@ impl Run {
         settings: Value,
         load: impl Load,
     ) -> anyhow::Result<()> {
-        raise_descriptors(connections)?;
+        descriptors::require(connections)?;
         let plan = arguments.plan();
         let mut onlooker = progress::Onlooker::start(self.command)?;
         let report = load(&plan, &mut onlooker);
@@ -80,23 +77,4 @@ pub(super) fn told(url: &Url) -> String {
     let host = url.host();
     let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
     format!("ws://{host}:{}{}", url.port(), url.target())
-}
-
-/// Raises the limit on descriptors where there are too few for so many connections.
-fn raise_descriptors(connections: usize) -> anyhow::Result<()> {
-    let needed = connections as u64 + OTHER_DESCRIPTORS;
-    let limit = getrlimit(Resource::Nofile);
-    if limit.current.is_none_or(|current| current >= needed) {
-        return Ok(());
-    }
-    // Beyond the hard limit only an administrator gets; trying costs nothing.
-    let maximum = limit.maximum.map(|maximum| maximum.max(needed));
-    let raised = setrlimit(Resource::Nofile, Rlimit { current: Some(needed), maximum });
-    let allowed = limit.maximum.unwrap_or(u64::MAX);
-    ensure!(
-        raised.is_ok(),
-        "{connections} connections need {needed} descriptors and {allowed} are allowed; raise the \
-         limit with 'ulimit -Hn {needed}', or open fewer"
-    );
-    Ok(())
 }
