@@ -52,6 +52,14 @@ pub(super) fn optional_bytes(text: &str) -> Result<OptionalBytes, String> {
     bytes.map(|bytes| OptionalBytes(Some(bytes))).ok_or_else(|| "must be less than 2GiB".to_owned())
 }
 
+/// A part of something: a number of percent, with or without the sign.
+pub(super) fn percent(text: &str) -> Result<u8, String> {
+    match text.strip_suffix('%').unwrap_or(text).parse() {
+        Ok(percent @ 0..=100) => Ok(percent),
+        _ => Err("write a number of percent from 0 to 100".to_owned()),
+    }
+}
+
 /// A number of microseconds, or `off`.
 pub(super) fn optional_micros(text: &str) -> Result<OptionalDuration, String> {
     const MICROS_MAX: u64 = 1_000_000;
@@ -114,6 +122,12 @@ mod tests {
         assert_eq!(optional_bytes("128KiB").map(|bytes| bytes.0), Ok(Some(131_072)));
         assert_eq!(optional_bytes("off").map(|bytes| bytes.0), Ok(None));
         assert!(optional_bytes("2GiB").is_err() && optional_bytes("0").is_err());
+    }
+
+    #[test]
+    fn percents_are_bare_or_have_the_sign() {
+        assert_eq!(["0", "10", "10%", "100%"].map(percent), [0, 10, 10, 100].map(Ok));
+        assert!(["101", "-1", "", "ten", "%"].iter().all(|wrong| percent(wrong).is_err()));
     }
 
     #[test]

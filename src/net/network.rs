@@ -26,6 +26,11 @@ pub(crate) trait Transport {
     /// Tells the peer that nothing more will come.
     fn shutdown_write(&self) -> io::Result<()>;
 
+    /// Ends the connection without ceremony: the peer gets a reset, and nothing of it stays here.
+    fn reset(self)
+    where
+        Self: Sized;
+
     /// The other end's address.
     fn peer_addr(&self) -> io::Result<SocketAddr>;
 }

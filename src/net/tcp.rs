@@ -5,8 +5,10 @@
 use super::network::Transport;
 use mio::event::Source;
 use mio::{Interest, Registry, Token};
+use socket2::SockRef;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr};
+use std::time::Duration;
 
 /// What a read brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,6 +98,11 @@ impl Transport for Tcp {
 
     fn shutdown_write(&self) -> io::Result<()> {
         self.0.shutdown(Shutdown::Write)
+    }
+
+    fn reset(self) {
+        // Fails where the connection is gone already.
+        let _ = SockRef::from(&self.0).set_linger(Some(Duration::ZERO));
     }
 
     fn peer_addr(&self) -> io::Result<SocketAddr> {

@@ -56,8 +56,13 @@ counters! {
     dropped_slow_bytes,
     /// Times that accepting was paused because descriptors or memory had run out.
     accept_pauses,
-    /// Connection attempts refused because the address had too many.
-    attempts_refused,
+    /// Of the connections that were refused for their number, those reset without an answer,
+    /// because too many were being answered.
+    refused_unanswered,
+    /// Connections cut off because the peer went on sending after we had ended them.
+    linger_cut,
+    /// Bytes held of requests and messages that have not come whole.
+    unfinished_bytes,
 }
 
 impl Stats {
@@ -102,7 +107,7 @@ impl Counter {
         self.0.store(self.value().wrapping_sub(count), Ordering::Relaxed);
     }
 
-    fn value(&self) -> u64 {
+    pub(super) fn value(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
