@@ -9,10 +9,10 @@ use super::units::{
 };
 use crate::http::{OriginPattern, Origins};
 use crate::proto::{Limits, Timeouts};
-use crate::server::{DeflateOptions, Options, SocketOptions, Waiting};
+use crate::server::{DeflateOptions, Options, Rate, SocketOptions, Waiting};
 use clap::{Args, ValueEnum, value_parser};
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 /// Headings in `--help`.
@@ -99,6 +99,41 @@ pub(super) struct ServerArguments {
         value_parser = duration, help_heading = LIMITS
     )]
     close_timeout: Duration,
+
+    /// Connections at a time, of all workers; more are answered with 503, or reset when many come
+    #[arg(
+        long, value_name = "N", default_value_t = 100_000,
+        value_parser = at_least_one, help_heading = LIMITS
+    )]
+    max_connections: u32,
+
+    /// Connections at a time from one address (IPv6: from one /64), loopback exempt; more are
+    /// answered with 429, or reset when many come; 0: any number, as behind a proxy
+    /// [default: serve 1000; echo and chat 0]
+    #[arg(long, value_name = "N", help_heading = LIMITS)]
+    max_connections_per_address: Option<u32>,
+
+    /// Pings and pongs a second that a client may send; more close its connection with code 1008;
+    /// 0: any number
+    #[arg(long, value_name = "N", default_value_t = 100, help_heading = LIMITS)]
+    control_rate: u32,
+
+    /// Pings and pongs that a client may send at once, after a pause
+    #[arg(long, value_name = "N", default_value = "1000", help_heading = LIMITS)]
+    control_burst: NonZeroU32,
+
+    /// Bytes that each worker holds of requests and messages that have not come whole; the client
+    /// that sends more then is answered with 503 or closed with code 1013
+    #[arg(
+        long, value_name = "BYTES", default_value = "256MiB",
+        value_parser = bytes, help_heading = LIMITS
+    )]
+    max_unfinished: u64,
+
+    /// Bytes that a client may still send once its connection has ended, before TCP is closed for
+    /// all that [default: serve 1MiB; echo and chat 64MiB]
+    #[arg(long, value_name = "BYTES", value_parser = bytes, help_heading = LIMITS)]
+    max_linger: Option<u64>,
 
     /// Time for all connections to close when the server is stopped
     #[arg(
@@ -204,6 +239,15 @@ impl ServerArguments {
                 threshold_bytes: usize::try_from(threshold).unwrap_or(usize::MAX),
             }),
             handshake_timeout: self.handshake_timeout,
+            connections_max: usize::try_from(self.max_connections).unwrap_or(usize::MAX),
+            connections_per_address_max: Some(
+                self.max_connections_per_address.unwrap_or(defaults.connections_per_address),
+            )
+            .filter(|connections| *connections > 0),
+            control_rate: NonZeroU32::new(self.control_rate)
+                .map(|per_second| Rate { per_second, burst: self.control_burst }),
+            unfinished_bytes_max: self.max_unfinished,
+            linger_bytes_max: self.max_linger.unwrap_or(defaults.linger),
             origins: if any { Origins::Any } else { Origins::Listed(patterns) },
             send_queue_bytes_max: usize::try_from(send_queue).unwrap_or(usize::MAX),
             inbox_events_max: usize::try_from(self.inbox).unwrap_or(usize::MAX),
@@ -266,6 +310,10 @@ pub(super) struct Defaults {
     pub(super) deflate_threshold: u64,
     /// Frames that one message may come in.
     pub(super) fragments: u32,
+    /// Connections from one address; 0: any number.
+    pub(super) connections_per_address: u32,
+    /// Bytes that may come of an ended connection.
+    pub(super) linger: u64,
 }
 
 impl Defaults {
@@ -273,7 +321,20 @@ impl Defaults {
     /// comes back compressed if that makes it smaller.
     fn for_messages_up_to(max_message: u64) -> Self {
         let send_queue = max_message.saturating_mul(4).max(SEND_QUEUE_BYTES_MIN);
-        Self { send_queue, deflate_threshold: 1, fragments: Limits::default().fragments_max }
+        Self {
+            send_queue,
+            deflate_threshold: 1,
+            fragments: Limits::default().fragments_max,
+            connections_per_address: 0,
+            linger: 64 << 20,
+        }
+    }
+}
+
+fn at_least_one(text: &str) -> Result<u32, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("write a number from 1".to_owned()),
+        Ok(number) => Ok(number),
     }
 }
 

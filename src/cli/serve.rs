@@ -4,7 +4,7 @@ use super::args::{Defaults, LIMITS, ServerArguments};
 use super::feeds::{Feed, Simulation, Source};
 use super::run::{self, Listening};
 use super::socket_feed::SocketFeed;
-use super::units::{OptionalDuration, bytes, duration, optional_duration};
+use super::units::{OptionalDuration, bytes, duration, optional_duration, percent};
 use crate::feed::{Factor, FeedCounters, Flow, Repeat, Speed, Switch, SymbolError, SymbolSpec};
 use crate::market::{MarketHandler, MarketOptions};
 use crate::server::{self, AttemptLimit, Builder, Options, PingPayload, Rate};
@@ -18,9 +18,15 @@ use std::time::{Duration, Instant, SystemTime};
 /// The span in which connection attempts are counted.
 const ATTEMPTS_SPAN: Duration = Duration::from_secs(300);
 /// Events come often and are small: a short queue, and no compression that hardly helps. What
-/// clients say fits in a frame.
-const DEFAULTS: Defaults =
-    Defaults { send_queue: 4 << 20, deflate_threshold: 200, fragments: 1024 };
+/// clients say fits in a frame. An address may be an office's: a thousand connections are more than
+/// it has, and a hundredth of all.
+const DEFAULTS: Defaults = Defaults {
+    send_queue: 4 << 20,
+    deflate_threshold: 200,
+    fragments: 1024,
+    connections_per_address: 1000,
+    linger: 1 << 20,
+};
 /// The page at `/`.
 const PAGE: &str = include_str!("../../web/index.html");
 
@@ -98,8 +104,8 @@ pub(super) struct ServeArguments {
     #[arg(long, value_name = "N", default_value = "15", help_heading = LIMITS)]
     message_burst: NonZeroU32,
 
-    /// Connection attempts that an address may make in five minutes, loopback exempt; more are
-    /// answered with 429; 0: any number
+    /// Connection attempts that an address (IPv6: a /64) may make in five minutes, loopback exempt;
+    /// more are answered with 429, or reset when many come; 0: any number
     #[arg(long, value_name = "N", default_value_t = 300, help_heading = LIMITS)]
     connection_attempts: u32,
 
@@ -109,6 +115,14 @@ pub(super) struct ServeArguments {
         value_parser = optional_duration, help_heading = LIMITS
     )]
     lifetime: OptionalDuration,
+
+    /// By how much of the greatest age connections end earlier, each by a share of its own, so that
+    /// those that came together do not end together: percent
+    #[arg(
+        long, value_name = "PERCENT", default_value_t = 10,
+        value_parser = percent, help_heading = LIMITS
+    )]
+    lifetime_jitter: u8,
 }
 
 fn symbol(name: &str) -> Result<SymbolSpec, SymbolError> {
@@ -203,6 +217,7 @@ impl ServeArguments {
             attempt_limit: attempts
                 .map(|attempts_max| AttemptLimit { attempts_max, span: ATTEMPTS_SPAN }),
             lifetime: self.lifetime.0,
+            lifetime_jitter_percent: self.lifetime_jitter,
             ..self.server.options(self.max_message, DEFAULTS)
         }
     }

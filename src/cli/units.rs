@@ -63,6 +63,14 @@ pub(super) fn loopback_address(text: &str) -> Result<SocketAddr, String> {
     address.map_err(|_| "write a port, or an address and a port such as 0.0.0.0:9100".to_owned())
 }
 
+/// A part of something: a number of percent, with or without the sign.
+pub(super) fn percent(text: &str) -> Result<u8, String> {
+    match text.strip_suffix('%').unwrap_or(text).parse() {
+        Ok(percent @ 0..=100) => Ok(percent),
+        _ => Err("write a number of percent from 0 to 100".to_owned()),
+    }
+}
+
 /// A number of microseconds, or `off`.
 pub(super) fn optional_micros(text: &str) -> Result<OptionalDuration, String> {
     const MICROS_MAX: u64 = 1_000_000;
@@ -136,6 +144,12 @@ mod tests {
         for wrong in ["", ":", "here:9100", "65536", "127.0.0.1", "::9100"] {
             assert!(loopback_address(wrong).is_err_and(|said| said.contains("0.0.0.0:9100")));
         }
+    }
+
+    #[test]
+    fn percents_are_bare_or_have_the_sign() {
+        assert_eq!(["0", "10", "10%", "100%"].map(percent), [0, 10, 10, 100].map(Ok));
+        assert!(["101", "-1", "", "ten", "%"].iter().all(|wrong| percent(wrong).is_err()));
     }
 
     #[test]

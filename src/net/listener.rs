@@ -56,15 +56,19 @@ pub(crate) fn bind(
     options: &SocketOptions,
 ) -> Result<Vec<Listener>, BindError> {
     let error = |source| BindError { address, source };
-    if workers <= 1 {
-        return Ok(vec![bind_one(address, options)?]);
+    // Without SO_REUSEPORT: that fails where another process listens, and finds a free port.
+    let first = bind_one(address, options)?;
+    let address = first.local_addr().map_err(error)?;
+    if workers > 1 {
+        // From here on others of the same user could listen too, but none of ours does before it
+        // has found the port free.
+        SockRef::from(&first.0).set_reuse_port(true).map_err(error)?;
     }
-    // Without SO_REUSEPORT first: that fails where another process listens, and finds a free port.
-    let probe = listen(address, Sharing::Alone, options).map_err(error)?;
-    let address = probe.local_addr().map_err(error)?;
-    drop(probe);
-    let shared = |_| listen(address, Sharing::BetweenWorkers, options).map_err(error);
-    (0..workers).map(shared).collect()
+    let mut listeners = vec![first];
+    for _ in 1..workers {
+        listeners.push(listen(address, Sharing::BetweenWorkers, options).map_err(error)?);
+    }
+    Ok(listeners)
 }
 
 /// Listens on `address`. Port 0 takes a free one.
@@ -146,12 +150,23 @@ mod tests {
         }
     }
 
+    /// The first, which found the port free, shares it as well as the others do.
     #[test]
-    fn all_workers_listen_on_the_same_port() {
+    fn all_workers_listen_on_the_same_port_and_get_their_part() {
         let listeners = bind("127.0.0.1:0".parse().unwrap(), 3, &SocketOptions::default()).unwrap();
         let ports: Vec<u16> =
             listeners.iter().map(|listener| listener.local_addr().unwrap().port()).collect();
         assert!(ports.iter().all(|port| *port == ports[0] && *port != 0));
+        let (mut peers, mut accepted) = (Vec::new(), [0; 3]);
+        // Which of them gets one is the kernel's choice: some 60 each of 180.
+        for _ in 0..180 {
+            peers.push(std::net::TcpStream::connect(listeners[0].local_addr().unwrap()).unwrap());
+        }
+        for (count, listener) in accepted.iter_mut().zip(&listeners) {
+            *count = std::iter::from_fn(|| listener.accept().ok()).count();
+        }
+        assert_eq!(accepted.iter().sum::<usize>(), peers.len(), "{accepted:?}");
+        assert!(accepted.iter().all(|count| *count > 20), "{accepted:?}");
     }
 
     /// Connections have the options without a system call for it: TCP_NODELAY always, and others as

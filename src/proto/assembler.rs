@@ -1,6 +1,7 @@
 //! What arrives in pieces and is wanted whole: fragmented messages (RFC 6455 §5.4), and payloads
 //! that end beyond the bytes at hand. Text is validated as it comes (§8.1).
-//! Invariant: grows by bytes received, never by a length that was announced.
+//! Invariant: grows by bytes received, never by a length that was announced, and never beyond the
+//! message limit but for `SPARE_BYTES`.
 
 use super::config::Limits;
 use super::deflate::Inflater;
@@ -8,6 +9,12 @@ use super::error::Violation;
 use super::frame::Message;
 use super::header::{CONTROL_PAYLOAD_BYTES_MAX, Header, OpCode};
 use super::utf8::Utf8Buffer;
+
+/// What a buffer may hold beyond the message limit: a character that is not whole counts as nothing
+/// until it is.
+const SPARE_BYTES: usize = 4;
+/// The least that a buffer grows to, where the limit allows it.
+const CAPACITY_MIN: usize = 64;
 
 /// A message of which not all has arrived.
 #[derive(Debug)]
@@ -87,6 +94,14 @@ impl Assembler {
         self.compressed
     }
 
+    /// Bytes allocated for what has arrived.
+    pub(super) fn capacity(&self) -> usize {
+        match &self.payload {
+            Payload::Text(text) => text.capacity(),
+            Payload::Binary(bytes) => bytes.capacity(),
+        }
+    }
+
     pub(super) fn message(&self) -> Message<'_> {
         match &self.payload {
             Payload::Text(text) => Message::Text(text.as_str()),
@@ -101,11 +116,29 @@ impl Assembler {
         let room = limits.message_bytes_max.saturating_sub(len);
         let room = usize::try_from(room).unwrap_or(usize::MAX);
         let (fits, over) = piece.split_at_checked(room).unwrap_or((piece, &[]));
+        self.make_room(fits.len(), limits);
         match &mut self.payload {
             Payload::Text(text) => text.push(fits).map_err(|_| Violation::InvalidUtf8)?,
             Payload::Binary(bytes) => bytes.extend_from_slice(fits),
         }
         if over.is_empty() { Ok(()) } else { Err(Violation::MessageTooLarge) }
+    }
+
+    /// Grows by doubling, as a vector does, but not beyond what the message may come to.
+    fn make_room(&mut self, additional: usize, limits: &Limits) {
+        let len = self.message().payload().len();
+        let needed = len.saturating_add(additional).saturating_add(SPARE_BYTES);
+        let capacity = self.capacity();
+        if needed <= capacity {
+            return;
+        }
+        let limit = usize::try_from(limits.message_bytes_max).unwrap_or(usize::MAX);
+        let doubled = capacity.saturating_mul(2).max(CAPACITY_MIN);
+        let wanted = doubled.min(limit.saturating_add(SPARE_BYTES)).max(needed);
+        match &mut self.payload {
+            Payload::Text(text) => text.reserve_exact(wanted - len),
+            Payload::Binary(bytes) => bytes.reserve_exact(wanted - len),
+        }
     }
 }
 

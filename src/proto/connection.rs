@@ -94,6 +94,23 @@ impl Connection {
         self.state
     }
 
+    /// Bytes allocated for a message or a control frame that has not come whole, all that belongs
+    /// to it included: at most [`Limits::message_bytes_max`](super::Limits::message_bytes_max) and
+    /// 512 more. 0 between messages. What permessage-deflate remembers from one message to the
+    /// next is not among them.
+    #[must_use]
+    pub fn retained_bytes(&self) -> usize {
+        self.pieces.as_ref().map_or(0, |pieces| {
+            size_of::<Pieces>() + pieces.message.as_ref().map_or(0, Assembler::capacity)
+        })
+    }
+
+    /// Has the peer's silence count from `now` on: for an owner who could not hear the peer until
+    /// now, or could not ask whether it is there.
+    pub fn note_heard(&mut self, now: Millis) {
+        self.heard = self.heard.max(now);
+    }
+
     /// Takes received bytes up to the first thing of note, which it yields; call again with the
     /// rest until there is no event. Payloads are unmasked in place and borrowed from the input
     /// where they lie in it whole. Frames owed in return (pongs, the answer to a close frame, the
@@ -460,5 +477,7 @@ fn control_event(opcode: OpCode, payload: &[u8]) -> Option<Event<'_>> {
 
 #[cfg(test)]
 mod deflate_tests;
+#[cfg(test)]
+mod memory_tests;
 #[cfg(test)]
 mod tests;

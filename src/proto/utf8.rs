@@ -61,6 +61,16 @@ impl Utf8Buffer {
         &self.text
     }
 
+    /// Bytes allocated for the text.
+    pub(super) fn capacity(&self) -> usize {
+        self.text.capacity()
+    }
+
+    /// Makes room for so many more bytes, and no more than these.
+    pub(super) fn reserve_exact(&mut self, additional: usize) {
+        self.text.reserve_exact(additional);
+    }
+
     /// Feeds bytes to the pending character until it is whole; yields what is left of the piece.
     fn complete_pending<'a>(&mut self, mut piece: &'a [u8]) -> Result<&'a [u8], InvalidUtf8> {
         while self.pending_len > 0 {

@@ -1,6 +1,7 @@
 //! Putting a server together and running it.
 
 use super::attempts::Attempts;
+use super::connections::Connections;
 use super::error::BuildError;
 use super::handler::Handler;
 use super::options::Options;
@@ -94,6 +95,7 @@ impl Builder {
             start: Instant::now(),
             config: Arc::new(config),
             attempts: self.options.attempt_limit.map(Attempts::new),
+            connections: Connections::new(&self.options),
             options: self.options,
             shutdown: ShutdownHandle::new(wakes.into()),
             publisher: Publisher::new(inboxes),

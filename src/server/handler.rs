@@ -191,10 +191,15 @@ pub enum Cause {
     IdleTimeout,
     /// The peer sent more messages than the rate allows.
     RateLimit,
+    /// The peer sent more control frames than the rate allows.
+    ControlRateLimit,
     /// The peer read too slowly: its send queue was full, or what waited in it too old.
     SlowConsumer,
     /// The peer read nothing at all for too long, while something waited for it.
     WriteStall,
+    /// More came of an unfinished request or message while the worker held as much of such as it
+    /// may.
+    Unfinished,
     /// The connection reached its greatest age.
     Lifetime,
     /// The server stopped.
@@ -207,11 +212,17 @@ pub enum Cause {
     HandshakeAbandoned,
     /// A plain HTTP request was answered.
     Http,
+    /// There were as many connections as there may be.
+    TooManyConnections,
+    /// There were as many connections from the address as there may be.
+    TooManyOfAddress,
+    /// The address had made as many connection attempts as it may.
+    TooManyAttempts,
 }
 
 impl Cause {
     /// The names of all causes, each at its [`Self::index`].
-    pub(super) const NAMES: [&str; 16] = [
+    pub(super) const NAMES: [&str; 21] = [
         "peer_closed",
         "peer_vanished",
         "reset",
@@ -227,6 +238,11 @@ impl Cause {
         "handshake_refused",
         "handshake_abandoned",
         "http",
+        "control_rate_limit",
+        "unfinished",
+        "too_many_connections",
+        "too_many_of_address",
+        "too_many_attempts",
         "write_stall",
     ];
 
@@ -248,7 +264,12 @@ impl Cause {
             Self::HandshakeRefused => 12,
             Self::HandshakeAbandoned => 13,
             Self::Http => 14,
-            Self::WriteStall => 15,
+            Self::ControlRateLimit => 15,
+            Self::Unfinished => 16,
+            Self::TooManyConnections => 17,
+            Self::TooManyOfAddress => 18,
+            Self::TooManyAttempts => 19,
+            Self::WriteStall => 20,
         }
     }
 
@@ -264,6 +285,8 @@ impl Cause {
             Self::HandlerPanic => (CloseCode::INTERNAL_ERROR, "internal error"),
             Self::IdleTimeout => (CloseCode::GOING_AWAY, "idle timeout"),
             Self::RateLimit => (CloseCode::POLICY_VIOLATION, "Too many requests"),
+            Self::ControlRateLimit => (CloseCode::POLICY_VIOLATION, "Too many control frames"),
+            Self::Unfinished => (CloseCode::TRY_AGAIN_LATER, "too many unfinished messages"),
             Self::SlowConsumer => (CloseCode::POLICY_VIOLATION, "slow consumer"),
             Self::Lifetime => (CloseCode::GOING_AWAY, "connection lifetime reached"),
             Self::Shutdown => (CloseCode::GOING_AWAY, "server shutdown"),

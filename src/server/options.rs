@@ -5,6 +5,7 @@ use super::rate::Rate;
 use crate::http::{HeadLimits, Origins};
 use crate::net::SocketOptions;
 use crate::proto::{Limits, Timeouts};
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 /// How a server behaves. The defaults suit an application behind no proxy, with honest peers of
@@ -37,10 +38,30 @@ pub struct Options {
     pub deflate: Option<DeflateOptions>,
     /// Messages, pings and pongs that a peer may send. Default: any number; close code 1008.
     pub message_rate: Option<Rate>,
-    /// Connection attempts that an address may make. Default: any number; the answer is 429.
+    /// Pings and pongs alone. Default 100 a second and 1,000 at once; close code 1008.
+    pub control_rate: Option<Rate>,
+    /// Bytes that each worker holds of requests and messages that have not come whole, of all its
+    /// connections together. Default 256 MiB; the connection of which more comes is answered 503,
+    /// or closed with code 1013.
+    pub unfinished_bytes_max: u64,
+    /// Connections at a time, over all workers. Default 100,000; the answer is 503, or a reset
+    /// where 256 others are being refused.
+    pub connections_max: usize,
+    /// Connections at a time from one IPv4 address or one IPv6 network of 64 bits, loopback
+    /// exempt. Default: any number, as behind a proxy all come from one; the answer is 429 or a
+    /// reset.
+    pub connections_per_address_max: Option<u32>,
+    /// Connection attempts that an address may make. Default: any number; the answer is 429 or a
+    /// reset.
     pub attempt_limit: Option<AttemptLimit>,
     /// The greatest age of a connection. Default: none; close code 1001.
     pub lifetime: Option<Duration>,
+    /// The part of the greatest age by which connections end earlier, each by a share of its own,
+    /// so that those that came together do not end together. Default 10, at most 100.
+    pub lifetime_jitter_percent: u8,
+    /// Bytes that a peer may still send once its connection has ended, before TCP is closed for all
+    /// that. Default 64 MiB: one that is in the middle of a longest message comes to read why.
+    pub linger_bytes_max: u64,
     /// Bytes queued for a peer that reads too slowly, and 80 for each message. Default 16 MiB; close
     /// code 1008. From half of it on, nothing more is read from that peer. A single message may
     /// be longer than this. What topics keep beside the queue is described at
@@ -100,6 +121,11 @@ pub enum PingPayload {
     UnixMillis,
 }
 
+/// Pings and pongs in a second, by default: many times what any honest peer sends.
+const CONTROL_RATE: NonZeroU32 = NonZeroU32::new(100).unwrap();
+/// Pings and pongs at once: a peer that was not heard for a while may have answered many pings.
+const CONTROL_BURST: NonZeroU32 = NonZeroU32::new(1000).unwrap();
+
 impl Default for Options {
     fn default() -> Self {
         Self {
@@ -115,8 +141,14 @@ impl Default for Options {
             origins: Origins::Any,
             deflate: None,
             message_rate: None,
+            control_rate: Some(Rate { per_second: CONTROL_RATE, burst: CONTROL_BURST }),
+            unfinished_bytes_max: 256 << 20,
+            connections_max: 100_000,
+            connections_per_address_max: None,
             attempt_limit: None,
             lifetime: None,
+            lifetime_jitter_percent: 10,
+            linger_bytes_max: 64 << 20,
             send_queue_bytes_max: 16 << 20,
             send_queues_bytes_max: 1 << 30,
             send_queue_age_max: None,

@@ -1,6 +1,7 @@
 //! One connection as its worker keeps it: the socket, and how far the connection has come.
 //! Invariant: the stages follow one another in the order in which they stand here.
 
+use super::connections::Refusal;
 use super::handler::Cause;
 use super::key::Key;
 use super::rate::Meter;
@@ -43,14 +44,8 @@ pub(super) struct Handshake {
     pub(super) deadline: Millis,
     /// Where it comes from.
     pub(super) peer: SocketAddr,
-    /// Whether its address has used up its connection attempts.
-    pub(super) attempts: Admission,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Admission {
-    Admitted,
-    Refused,
+    /// Why it is not taken, if it is not: the answer to its request.
+    pub(super) refusal: Option<Refusal>,
 }
 
 pub(super) struct Open<S> {
@@ -60,16 +55,26 @@ pub(super) struct Open<S> {
     pub(super) closing: Option<Cause>,
     /// When it reaches its greatest age.
     pub(super) expires: Millis,
-    pub(super) meter: Meter,
+    pub(super) messages: Meter,
+    pub(super) controls: Meter,
 }
 
 pub(super) struct Ending {
     pub(super) cause: Cause,
     pub(super) deadline: Millis,
+    /// Bytes that came and were not looked at.
+    pub(super) discarded: u64,
     /// Our end is shut.
     pub(super) shut: bool,
     /// The peer's end is.
     pub(super) ended: bool,
+}
+
+impl Handshake {
+    /// Why a connection that ends now did: one that was refused, for that.
+    pub(super) fn cause(&self, otherwise: Cause) -> Cause {
+        self.refusal.map_or(otherwise, Refusal::cause)
+    }
 }
 
 impl<S, T> Session<S, T> {
@@ -110,13 +115,13 @@ impl<S, T> Session<S, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::net::Tcp;
 
-    /// What an idle connection takes, but for its output (40 B) and its reminder (8 B).
+    /// What an idle connection takes, but for its output (40 B), its reminder (8 B) and its seat
+    /// (4 B).
     #[test]
     fn a_session_is_small() {
-        // Without what mio adds in debug builds.
-        let size = size_of::<Session<(), Tcp>>() - size_of::<Tcp>() + size_of::<u32>();
+        // A socket is a descriptor, but for what mio adds in debug builds.
+        let size = size_of::<Session<(), u32>>();
         assert!(size <= 128, "{size}");
     }
 }

@@ -106,8 +106,13 @@ counters! {
     dropped_slow_bytes,
     /// Times that accepting was paused because descriptors or memory had run out.
     accept_pauses,
-    /// Connection attempts refused because the address had too many.
-    attempts_refused,
+    /// Connections refused for their number that were reset without an answer, because too many were
+    /// being answered.
+    refused_unanswered,
+    /// Connections cut off because the peer went on sending after we had ended them.
+    linger_cut,
+    /// Bytes held of requests and messages that have not come whole.
+    unfinished_bytes: Gauge,
 }
 
 /// One counter as it was read.
@@ -177,7 +182,7 @@ impl Counter {
         self.0.set(value);
     }
 
-    fn value(&self) -> u64 {
+    pub(super) fn value(&self) -> u64 {
         self.0.get()
     }
 }

@@ -6,6 +6,7 @@
 //! Invariants: no connection reads more than its budget in a turn; a freed place is not taken
 //! before the turn is over, and events for the one who had it do not reach the next.
 
+mod accepting;
 mod ending;
 mod ingest;
 mod producers;
@@ -15,24 +16,23 @@ pub(super) use ingest::{Intake, UdpIntake};
 pub(super) use producers::TcpIntake;
 
 use super::attempts::Attempts;
+use super::connections::{Connections, Seat};
 use super::core::{ARENA_BYTES_MAX, Core};
 use super::handler::{Cause, Handler};
 use super::key::{self, Key};
 use super::options::{Options, Waiting};
 use super::outputs::Flushed;
-use super::session::{Admission, Handshake, Session};
+use super::session::Session;
 use super::shutdown::ShutdownHandle;
 use super::stats::Board;
-use super::table::Table;
+use super::table::{Pages, Table};
 use super::timer::{Tick, Timers};
-use crate::http::HeadParser;
 use crate::hub::{Inbox, Publisher, Received, Wake};
 use crate::net::{Listener, Network, Sleep, System};
 use crate::proto::{Config, Millis};
 use mio::Waker;
 use std::collections::VecDeque;
 use std::io;
-use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -41,8 +41,6 @@ use std::time::{Duration, Instant};
 const EVENTS_MAX: usize = 1024;
 /// Published events taken from the inbox in a turn.
 const INBOX_EVENTS_PER_TURN: usize = 1024;
-/// Connections accepted in a turn.
-const ACCEPTS_PER_TURN: usize = 64;
 /// Bytes read at once, from any connection: a few large messages whole, so that they need not be
 /// put together.
 const RECEIVE_BUFFER_BYTES: usize = 512 << 10;
@@ -55,6 +53,7 @@ pub(super) struct Shared {
     pub(super) options: Options,
     pub(super) config: Arc<Config>,
     pub(super) attempts: Option<Attempts>,
+    pub(super) connections: Connections,
     pub(super) shutdown: ShutdownHandle,
     pub(super) publisher: Publisher,
 }
@@ -95,6 +94,8 @@ pub(super) struct Worker<H: Handler, N: Network> {
     handler: H,
     shared: Arc<Shared>,
     sessions: Table<Session<H::Session, N::Transport>>,
+    /// Under what each connection is counted.
+    seats: Pages<Seat>,
     core: Core,
     timers: Timers,
     /// Connections that have something to be done without a new edge.
@@ -114,6 +115,8 @@ pub(super) struct Worker<H: Handler, N: Network> {
     inbox_pending: bool,
     /// There may be more in a source.
     ingest_pending: bool,
+    /// When a source that is out of descriptors is to accept again.
+    ingest_resumes: Option<Millis>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,6 +149,7 @@ impl<H: Handler, N: Network> Worker<H, N> {
             core,
             shared,
             sessions: Table::new(),
+            seats: Pages::new(),
             timers: Timers::new(),
             ready: VecDeque::new(),
             gone: Vec::new(),
@@ -157,6 +161,7 @@ impl<H: Handler, N: Network> Worker<H, N> {
             drain_deadline: None,
             inbox_pending: false,
             ingest_pending: false,
+            ingest_resumes: None,
         })
     }
 
@@ -216,7 +221,7 @@ impl<H: Handler, N: Network> Worker<H, N> {
             Accepting::Ready => Some(self.now),
             Accepting::PausedUntil(at) => Some(at),
         };
-        let next = [self.timers.next_at(), accepting, self.drain_deadline];
+        let next = [self.timers.next_at(), accepting, self.drain_deadline, self.ingest_resumes];
         let next = next.into_iter().flatten().min();
         next.map_or(Sleep::Endless, |next| {
             Sleep::Until(self.shared.start + Duration::from_millis(next.0))
@@ -298,66 +303,6 @@ impl<H: Handler, N: Network> Worker<H, N> {
                 self.flush();
             }
         }
-    }
-
-    fn accept(&mut self) {
-        match self.accepting {
-            Accepting::Idle => return,
-            Accepting::PausedUntil(at) if at > self.now => return,
-            Accepting::PausedUntil(_) | Accepting::Ready => self.accepting = Accepting::Ready,
-        }
-        for _ in 0..ACCEPTS_PER_TURN {
-            let Some(listener) = &self.listener else {
-                self.accepting = Accepting::Idle;
-                return;
-            };
-            match self.network.accept(listener) {
-                Ok((tcp, peer)) => {
-                    let (attempts, network) = (self.shared.attempts.as_ref(), &mut self.network);
-                    let admitted =
-                        attempts.is_none_or(|attempts| attempts.admit(peer.ip(), network.now()));
-                    let attempts = if admitted { Admission::Admitted } else { Admission::Refused };
-                    self.open(tcp, peer, attempts);
-                }
-                Err(error) => match error.kind() {
-                    io::ErrorKind::WouldBlock => {
-                        self.accepting = Accepting::Idle;
-                        return;
-                    }
-                    // The one who connected has gone again, or a signal came.
-                    io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted => {}
-                    _ => {
-                        self.core.counters.accept_pauses.add(1);
-                        tracing::warn!(%error, "cannot accept, pausing for {ACCEPT_PAUSE:?}");
-                        self.accepting = Accepting::PausedUntil(self.now.after(ACCEPT_PAUSE));
-                        return;
-                    }
-                },
-            }
-        }
-    }
-
-    /// Takes a new connection into the table.
-    fn open(&mut self, tcp: N::Transport, peer: SocketAddr, attempts: Admission) {
-        let Some(index) = self.sessions.vacant() else {
-            return;
-        };
-        let key = self.core.outputs.open(index);
-        let deadline = self.now.after(self.shared.options.handshake_timeout);
-        let handshake =
-            Handshake { parser: HeadParser::new(), bytes: Vec::new(), deadline, peer, attempts };
-        self.sessions.insert(Session::new(key, tcp, handshake));
-        self.core.counters.accepted.add(1);
-        self.core.counters.open.add(1);
-        let Some(session) = self.sessions.get_mut(index) else {
-            return;
-        };
-        if let Err(error) = self.network.watch(&mut session.tcp, key.token()) {
-            tracing::warn!(%error, "cannot watch a connection");
-            self.drop_now(key, Cause::Reset);
-            return;
-        }
-        self.remind(key);
     }
 
     /// Sees to it that the connection is looked at by its deadline.

@@ -79,6 +79,7 @@ impl TestServer {
         returned.expect("the event loop works");
         let stats = self.stats();
         assert_eq!((stats.open, stats.ended_total()), (0, stats.accepted), "{stats:?}");
+        assert_eq!(stats.unfinished_bytes, 0);
         if let Some(thread) = self.thread.take() {
             thread.join().expect("the server's thread ends well");
         }

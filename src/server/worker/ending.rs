@@ -80,6 +80,7 @@ impl<H: Handler, N: Network> Worker<H, N> {
     /// Does what has become due for a connection.
     pub(super) fn handle_timeout(&mut self, key: Key) {
         let now = self.now;
+        let owed = self.core.outputs.queued_bytes(key.index) > 0;
         let Some(session) = self.session(key) else {
             return;
         };
@@ -100,6 +101,9 @@ impl<H: Handler, N: Network> Worker<H, N> {
                 }
                 match open.connection.handle_timeout(now) {
                     Some(Timeout::PingDue) => self.ping(key),
+                    // What it is owed has not reached its socket, and our ping may be in there; and
+                    // we may not be reading from it. Its silence counts once it has taken all.
+                    Some(Timeout::Idle) if owed => open.connection.note_heard(now),
                     Some(Timeout::Idle) => self.close(key, Cause::IdleTimeout),
                     Some(Timeout::Close) => {
                         self.drop_now(key, Cause::PeerVanished);
@@ -185,6 +189,8 @@ impl<H: Handler, N: Network> Worker<H, N> {
             _ => None,
         };
         tracing::debug!(peer = ?peer(), cause = cause.name(), violation, %code, "closed");
+        let retained = open.connection.retained_bytes() as u64;
+        self.core.counters.unfinished_bytes.subtract(retained);
         self.core.subscriptions.unsubscribe_all(key.index);
         let closed = Closed { cause, code, reason };
         guarded(|| self.handler.on_close(open.session, &closed));
@@ -197,7 +203,13 @@ impl<H: Handler, N: Network> Worker<H, N> {
         let Some(session) = self.session(key) else {
             return;
         };
-        session.stage = Stage::Ending(Ending { cause, deadline, shut: false, ended: false });
+        let (mut cause, mut held) = (cause, 0);
+        if let Stage::Handshake(handshake) = &session.stage {
+            (cause, held) = (handshake.cause(cause), handshake.bytes.capacity());
+        }
+        let ending = Ending { cause, deadline, discarded: 0, shut: false, ended: false };
+        session.stage = Stage::Ending(ending);
+        self.core.counters.unfinished_bytes.subtract(held as u64);
         self.core.outputs.shut(key.index);
         self.core.outputs.mark_dirty(key.index);
         self.remind(key);
@@ -224,6 +236,12 @@ impl<H: Handler, N: Network> Worker<H, N> {
     /// The send queue is empty again.
     pub(super) fn on_drain(&mut self, key: Key) {
         self.shut_if_ending(key);
+        let now = self.now;
+        if let Some(session) = self.session(key)
+            && let Stage::Open(open) = &mut session.stage
+        {
+            open.connection.note_heard(now);
+        }
         self.call(key, |handler, cx| handler.on_drain(cx));
     }
 
@@ -287,11 +305,16 @@ impl<H: Handler, N: Network> Worker<H, N> {
         let Some(session) = self.session(key) else {
             return;
         };
-        let cause = match std::mem::replace(&mut session.stage, Stage::Gone) {
+        let (cause, held) = match std::mem::replace(&mut session.stage, Stage::Gone) {
             Stage::Gone => return,
-            Stage::Ending(ending) => ending.cause,
-            Stage::Handshake(_) | Stage::Open(_) => cause,
+            Stage::Ending(ending) => (ending.cause, 0),
+            Stage::Handshake(handshake) => (handshake.cause(cause), handshake.bytes.capacity()),
+            Stage::Open(_) => (cause, 0),
         };
+        if let Some(seat) = self.seats.get(key.index) {
+            self.shared.connections.leave(seat);
+        }
+        self.core.counters.unfinished_bytes.subtract(held as u64);
         self.core.close(key);
         self.core.counters.open.subtract(1);
         self.core.counters.ended(cause);

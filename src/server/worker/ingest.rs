@@ -1,7 +1,7 @@
 //! The sources in a worker's loop: read before its connections are, within a budget a turn.
 //! Invariant: an edge that was seen is remembered until a read has shown that nothing is left.
 
-use super::{Worker, guarded};
+use super::{ACCEPT_PAUSE, Worker, guarded};
 use crate::hub::Stamp;
 use crate::net::{Network, Readiness, System, Udp};
 use crate::server::core::{ARENA_BYTES_MAX, Core};
@@ -31,6 +31,14 @@ pub(in crate::server) trait Intake<N>: Send {
     /// nothing is left to be read.
     fn serve(&mut self, core: &mut Core, network: &N, buffer: &mut [u8]) -> Option<usize>;
 
+    /// Whether it cannot accept for want of descriptors or memory; to be asked to again.
+    fn is_paused(&self) -> bool {
+        false
+    }
+
+    /// Has it try again to accept.
+    fn resume(&mut self) {}
+
     /// Says goodbye to the producers.
     fn end(&mut self, core: &mut Core);
 }
@@ -46,6 +54,11 @@ impl<H: Handler, N: Network> Worker<H, N> {
 
     /// Reads the sources that have something, each within its budget.
     pub(super) fn ingest(&mut self) {
+        if self.ingest_resumes.is_some_and(|at| at <= self.now) {
+            self.ingest_resumes = None;
+            self.sources.iter_mut().for_each(|source| source.resume());
+            self.ingest_pending = true;
+        }
         if !std::mem::take(&mut self.ingest_pending) {
             return;
         }
@@ -62,6 +75,10 @@ impl<H: Handler, N: Network> Worker<H, N> {
                 }
             }
             self.ingest_pending |= budget == 0;
+        }
+        if self.ingest_resumes.is_none() && self.sources.iter().any(|source| source.is_paused()) {
+            self.core.counters.accept_pauses.add(1);
+            self.ingest_resumes = Some(self.now.after(ACCEPT_PAUSE));
         }
         self.receive_buffer = buffer;
     }

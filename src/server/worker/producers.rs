@@ -1,8 +1,8 @@
 //! A source that producers connect to by TCP.
 //! Invariant: each producer is told of once when it comes and once when it goes.
 
-use super::guarded;
 use super::ingest::Intake;
+use super::{ACCEPT_PAUSE, guarded};
 use crate::hub::Stamp;
 use crate::net::{Listener, Network as _, Readiness, Received, System, Tcp, Transport as _};
 use crate::server::core::Core;
@@ -25,6 +25,8 @@ pub(in crate::server) struct TcpIntake<I: Ingestor> {
     /// The source's number, which its sockets' tokens have.
     number: usize,
     acceptable: bool,
+    /// Descriptors or memory had run out when it last accepted.
+    paused: bool,
     producers: Slab<Connected<I::Producer>>,
     /// Producers that may have something to be read, each once.
     ready: VecDeque<usize>,
@@ -42,7 +44,7 @@ struct Connected<P> {
 impl<I: Ingestor> TcpIntake<I> {
     pub(in crate::server) fn new(listener: Listener, ingestor: I) -> Self {
         let (producers, ready) = (Slab::new(), VecDeque::new());
-        Self { listener, ingestor, number: 0, acceptable: false, producers, ready }
+        Self { listener, ingestor, number: 0, acceptable: false, paused: false, producers, ready }
     }
 
     /// Takes in those who wait to be accepted, up to the limit.
@@ -57,12 +59,19 @@ impl<I: Ingestor> TcpIntake<I> {
                     io::ErrorKind::WouldBlock => self.acceptable = false,
                     io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted => {}
                     _ => {
-                        // Who waits is accepted when the next one comes.
-                        tracing::warn!(%error, "cannot accept a producer");
+                        // Who waits makes no further edge.
+                        if !std::mem::replace(&mut self.paused, true) {
+                            tracing::warn!(
+                                %error,
+                                "cannot accept a producer; trying again every {ACCEPT_PAUSE:?}"
+                            );
+                        }
                         self.acceptable = false;
+                        return;
                     }
                 },
             }
+            self.paused = false;
         }
     }
 
@@ -146,6 +155,14 @@ impl<I: Ingestor> Intake<System> for TcpIntake<I> {
         let place = self.ready.pop_front()?;
         let len = buffer.len().min(READ_BYTES_MAX);
         Some(self.read(core, place, buffer.get_mut(..len).unwrap_or_default()))
+    }
+
+    fn is_paused(&self) -> bool {
+        self.paused
+    }
+
+    fn resume(&mut self) {
+        self.acceptable = true;
     }
 
     fn end(&mut self, core: &mut Core) {

@@ -9,8 +9,10 @@ use crate::proto::{CloseCode, Connection, DeflateParameters, Event, Millis, Step
 use crate::server::context::Context;
 use crate::server::handler::{Cause, Handler, Opening, Upgrade};
 use crate::server::key::Key;
-use crate::server::rate::Meter;
-use crate::server::session::{Admission, Open, Stage};
+use crate::server::lifetime::lifetime;
+use crate::server::options::Options;
+use crate::server::rate::{Meter, Rate};
+use crate::server::session::{Open, Stage};
 use std::net::SocketAddr;
 use std::time::SystemTime;
 
@@ -78,10 +80,18 @@ impl<H: Handler, N: Network> Worker<H, N> {
     }
 
     fn handle_bytes(&mut self, key: Key, bytes: &mut [u8]) {
-        match self.session(key).map(|session| &session.stage) {
+        match self.session(key).map(|session| &mut session.stage) {
             Some(Stage::Handshake(_)) => self.handle_request(key, bytes),
             Some(Stage::Open(_)) => self.handle_frames(key, bytes),
-            Some(Stage::Ending(_) | Stage::Gone) | None => {}
+            Some(Stage::Ending(ending)) => {
+                ending.discarded += bytes.len() as u64;
+                let (discarded, cause) = (ending.discarded, ending.cause);
+                if discarded > self.shared.options.linger_bytes_max {
+                    self.core.counters.linger_cut.add(1);
+                    self.drop_now(key, cause);
+                }
+            }
+            Some(Stage::Gone) | None => {}
         }
     }
 
@@ -90,6 +100,8 @@ impl<H: Handler, N: Network> Worker<H, N> {
         let Some(session) = self.session(key) else { return };
         let Stage::Handshake(handshake) = &mut session.stage else { return };
         let mut kept = std::mem::take(&mut handshake.bytes);
+        // While it is in hand it is nobody's; it is counted again when it is put back.
+        self.core.counters.unfinished_bytes.subtract(kept.capacity() as u64);
         if kept.is_empty() {
             match self.answer_request(key, bytes) {
                 Some(answered) => return self.after_answer(key, answered, bytes),
@@ -104,8 +116,22 @@ impl<H: Handler, N: Network> Worker<H, N> {
         if let Some(session) = self.session(key)
             && let Stage::Handshake(handshake) = &mut session.stage
         {
+            let held = kept.capacity() as u64;
             handshake.bytes = kept;
+            self.core.counters.unfinished_bytes.add(held);
+            if self.holds_too_much() {
+                let text = "503 Service Unavailable: too many unfinished requests\n";
+                let response = Response::text(Status::SERVICE_UNAVAILABLE, text);
+                self.send_response(key, "GET", &response);
+                self.begin_ending(key, Cause::Unfinished);
+            }
         }
+    }
+
+    /// Whether the worker holds more of unfinished requests and messages than it may.
+    fn holds_too_much(&self) -> bool {
+        let held = self.core.counters.unfinished_bytes.value();
+        held > self.shared.options.unfinished_bytes_max
     }
 
     /// Answers the request that `bytes` begins with; `None`: it is not complete.
@@ -117,13 +143,12 @@ impl<H: Handler, N: Network> Worker<H, N> {
         let limits = &self.shared.options.head_limits;
         match handshake.parser.try_parse(bytes, limits) {
             Ok(None) => None,
-            Ok(Some(_)) if handshake.attempts == Admission::Refused => {
-                self.core.counters.attempts_refused.add(1);
-                let text = "429 Too Many Requests: too many connection attempts\n";
-                let response = Response::text(Status::TOO_MANY_REQUESTS, text);
-                Some(self.refuse(key, "GET", &response, Cause::HandshakeRefused))
-            }
-            Ok(Some(request)) => Some(self.decide(key, &request)),
+            Ok(Some(request)) => Some(match handshake.refusal {
+                None => self.decide(key, &request),
+                Some(refusal) => {
+                    self.refuse(key, request.method(), &refusal.response(), refusal.cause())
+                }
+            }),
             Err(rejection) => Some(self.reject(key, "GET", rejection)),
         }
     }
@@ -234,10 +259,9 @@ impl<H: Handler, N: Network> Worker<H, N> {
                     connection = connection.with_deflate(agreed);
                     self.core.set_deflate(key.index, agreed.server_window);
                 }
-                let lifetime = self.shared.options.lifetime;
-                let expires = lifetime.map_or(Millis::NEVER, |lifetime| self.now.after(lifetime));
-                let meter = Meter::default();
-                let open = Open { connection, session, closing: None, expires, meter };
+                let (messages, controls) = (Meter::default(), Meter::default());
+                let (closing, expires) = (None, self.expires());
+                let open = Open { connection, session, closing, expires, messages, controls };
                 if let Some(session) = self.session(key) {
                     session.stage = Stage::Open(open);
                 }
@@ -252,19 +276,54 @@ impl<H: Handler, N: Network> Worker<H, N> {
         }
     }
 
+    /// When a connection that opens now reaches its greatest age.
+    fn expires(&self) -> Millis {
+        let Options { lifetime: Some(longest), lifetime_jitter_percent, .. } = self.shared.options
+        else {
+            return Millis::NEVER;
+        };
+        let number = self.core.counters.handshakes.value();
+        self.now.after(lifetime(longest, lifetime_jitter_percent, self.core.worker, number))
+    }
+
     /// Takes bytes of an open connection.
     fn handle_frames(&mut self, key: Key, bytes: &mut [u8]) {
+        let before = self.retained_bytes(key);
+        let end = self.handle_events(key, bytes);
+        let after = self.retained_bytes(key);
+        if before != after {
+            self.core.counters.unfinished_bytes.add(after);
+            self.core.counters.unfinished_bytes.subtract(before);
+        }
+        if let Some((cause, code, reason)) = end {
+            self.finish(key, cause, code, &reason);
+        } else if after > before && self.holds_too_much() {
+            self.close(key, Cause::Unfinished);
+            self.finish(key, Cause::Unfinished, CloseCode::ABNORMAL, "");
+        }
+    }
+
+    /// Bytes held of a message that has not come whole.
+    fn retained_bytes(&self, key: Key) -> u64 {
+        match self.sessions.get(key.index).map(|session| &session.stage) {
+            Some(Stage::Open(open)) => open.connection.retained_bytes() as u64,
+            _ => 0,
+        }
+    }
+
+    /// Takes bytes event by event; yields what ends the connection, if anything does.
+    fn handle_events(
+        &mut self,
+        key: Key,
+        bytes: &mut [u8],
+    ) -> Option<(Cause, CloseCode, Box<str>)> {
         let mut at = 0;
         loop {
             let (consumed, outcome) = self.step(key, bytes.get_mut(at..).unwrap_or_default());
             at += consumed;
-            match outcome {
-                Some(Outcome::Continue) => {}
-                Some(Outcome::End(cause, code, reason)) => {
-                    self.finish(key, cause, code, &reason);
-                    return;
-                }
-                None => return,
+            match outcome? {
+                Outcome::Continue => {}
+                Outcome::End(cause, code, reason) => return Some((cause, code, reason)),
             }
         }
     }
@@ -298,10 +357,21 @@ impl<H: Handler, N: Network> Worker<H, N> {
         if open.closing.is_some() {
             return goes_on;
         }
-        let rate = shared.options.message_rate.as_ref();
-        if rate.is_some_and(|rate| !open.meter.admit(rate, *now)) {
-            self.close(key, Cause::RateLimit);
-            return goes_on;
+        let Options { message_rate, control_rate, .. } = &shared.options;
+        let is_control = matches!(event, Event::Ping(_) | Event::Pong(_));
+        let over = |rate: &Option<Rate>, meter: &mut Meter| {
+            rate.as_ref().is_some_and(|rate| !meter.admit(rate, *now))
+        };
+        let cause = if over(message_rate, &mut open.messages) {
+            Some(Cause::RateLimit)
+        } else {
+            (is_control && over(control_rate, &mut open.controls))
+                .then_some(Cause::ControlRateLimit)
+        };
+        if let Some(cause) = cause {
+            // A peer that floods is not listened to until it has closed.
+            self.close(key, cause);
+            return (consumed, Some(Outcome::End(cause, CloseCode::ABNORMAL, "".into())));
         }
         let Event::Message(message) = event else {
             return goes_on;
