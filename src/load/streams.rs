@@ -16,7 +16,6 @@ use super::scenario::{Link, Scenario};
 use super::stamp::Envelope;
 use crate::proto::{Message, OpCode};
 use std::collections::HashMap;
-use std::time::Duration;
 
 const NANOS_A_MILLISECOND: u64 = 1_000_000;
 /// The identifiers of the requests.
@@ -218,8 +217,6 @@ impl Market {
 }
 
 impl Scenario for Market {
-    const SETTLE: Duration = Duration::ZERO;
-
     fn on_open(&mut self, _: usize, link: &mut Link<'_>, _: Nanos) {
         for request in &self.requests {
             link.send(OpCode::Text, request.as_bytes());
@@ -235,10 +232,6 @@ impl Scenario for Market {
                 .note(Fault::Wrong, 1, || format!("connection {}: a binary message", client + 1)),
         }
     }
-
-    fn on_read(&mut self, _: usize, _: &mut Link<'_>, _: Nanos) {}
-
-    fn on_turn(&mut self, _: &mut Fleet, _: Nanos) {}
 
     fn on_end(&mut self, client: usize, end: End, _: Nanos) {
         if client < self.unanswered.len() {
@@ -259,14 +252,6 @@ impl Scenario for Market {
             }
             None => Ok(self.awaited == 0),
         }
-    }
-
-    fn next_due(&self) -> Option<Nanos> {
-        None
-    }
-
-    fn is_waiting(&self) -> bool {
-        false
     }
 
     fn tally(&self) -> (u64, u64) {
