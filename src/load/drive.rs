@@ -182,7 +182,7 @@ impl<'a, S: Scenario> Drive<'a, S> {
     }
 
     /// Waits for the scenario to be ready for load.
-    fn await_ready(&mut self) -> Result<(), LoadError> {
+    pub(super) fn await_ready(&mut self) -> Result<(), LoadError> {
         self.begin(Phase::Opening, ANSWER_TIME);
         while !self.scenario.is_ready()? {
             if self.turn()? > self.stage.end {
