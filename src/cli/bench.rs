@@ -6,15 +6,15 @@ mod args;
 mod output;
 mod plot;
 mod progress;
+mod soak;
 mod table;
 
 use crate::http::Url;
 use crate::load::{
-    AfterOpening, Broadcast, Connect, Echo, Flow, Gaps, Idle, LoadError, Pace, Plan, Rate, Report,
+    AfterOpening, Broadcast, Connect, Echo, Flow, Idle, LoadError, Pace, Plan, Rate, Report,
     Streams, Watch,
 };
-use crate::market::{StreamClass, StreamName};
-use args::{MessageArguments, RunArguments, Stalled, rate};
+use args::{MessageArguments, RunArguments, Share, rate};
 use clap::{Args, Subcommand};
 use output::Run;
 use serde_json::{Value, json};
@@ -42,6 +42,9 @@ enum Command {
     Idle(IdleArguments),
     /// Connections opened and closed: how many handshakes a second, and how long each takes
     Connect(ConnectArguments),
+    /// A crowd of subscribers to a `tickwire serve`, most of them honest, some of them a nuisance:
+    /// whether it holds
+    Soak(soak::SoakArguments),
     /// Draw the latencies of runs that were saved with --json
     Plot(plot::PlotArguments),
 }
@@ -94,7 +97,7 @@ struct BroadcastArguments {
 
     /// Subscribers that never read, as a number or a share: 10, 10%
     #[arg(long, value_name = "N", default_value = "0")]
-    stalled: Stalled,
+    stalled: Share,
 
     #[command(flatten)]
     message: MessageArguments,
@@ -118,7 +121,7 @@ struct StreamsArguments {
 
     /// Subscribers that never read, as a number or a share: 10, 10%
     #[arg(long, value_name = "N", default_value = "0")]
-    stalled: Stalled,
+    stalled: Share,
 }
 
 #[derive(Debug, Args)]
@@ -159,6 +162,7 @@ impl BenchArguments {
             Command::Streams(streams) => streams.run(),
             Command::Idle(idle) => idle.run(),
             Command::Connect(connect) => connect.run(),
+            Command::Soak(soak) => soak.run(),
             Command::Plot(plot) => plot.run(),
         }
     }
@@ -205,16 +209,8 @@ impl BroadcastArguments {
 impl StreamsArguments {
     fn run(&self) -> anyhow::Result<()> {
         let stalled = self.stalled.of(self.subscribers)?;
-        let gaps = |name: &String| {
-            let class = StreamName::new(name.as_str()).map(|name| name.class());
-            // An order book's differences may be folded into one, a state be replaced by a newer.
-            let lossless = matches!(class, Ok(StreamClass::Event) | Err(_));
-            (name.clone(), if lossless { Gaps::Missing } else { Gaps::Allowed })
-        };
-        let mut names = self.streams.clone();
-        names.sort_unstable();
-        names.dedup();
-        let streams = names.iter().map(gaps).collect();
+        let names = args::distinct(&self.streams);
+        let streams = args::with_gaps(&names);
         let streams = Streams { subscribers: self.subscribers, stalled, streams };
         let settings =
             json!({"subscribers": self.subscribers, "streams": names, "stalled": stalled});

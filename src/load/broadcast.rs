@@ -12,7 +12,7 @@ use super::fleet::Fleet;
 use super::payload::{Content, Payload, Verdict};
 use super::recorder::Recorder;
 use super::report::Report;
-use super::scenario::{Link, Scenario};
+use super::scenario::Scenario;
 use super::schedule::{Rate, Schedule};
 use crate::proto::Message;
 use std::collections::VecDeque;
@@ -197,8 +197,6 @@ impl Room {
 impl Scenario for Room {
     const SETTLE: Duration = Duration::from_millis(100);
 
-    fn on_open(&mut self, _: usize, _: &mut Link<'_>, _: Nanos) {}
-
     fn on_message(&mut self, client: usize, message: Message<'_>, now: Nanos) {
         let Some(expected) = self.expected.get_mut(client) else {
             return;
@@ -234,8 +232,6 @@ impl Scenario for Room {
             self.settle(number, Some(now));
         }
     }
-
-    fn on_read(&mut self, _: usize, _: &mut Link<'_>, _: Nanos) {}
 
     fn on_turn(&mut self, fleet: &mut Fleet, now: Nanos) {
         if !self.is_sending() {

@@ -10,13 +10,16 @@ use crate::net::{ReceiveBuffer, Received, Tcp, Transport as _, Written, nonce};
 use crate::proto::{Config, Connection, Event, Millis, State};
 use mio::{Registry, Token};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 /// Reads of one connection before the others get their turn.
 const READS_A_TURN_MAX: usize = 16;
 /// Room that an emptied send buffer may keep: connections that once sent a lot give it back.
 const RETAINED_BYTES_MAX: usize = 256 << 10;
+
+/// What the kernel keeps for a client that reads in rations.
+const RATIONED_BUFFER_BYTES: usize = 16 << 10;
 
 /// Where the connections of a fleet go, and how.
 #[derive(Debug)]
@@ -27,12 +30,32 @@ pub(super) struct Target {
     pub(super) head_limits: HeadLimits,
 }
 
-/// Whether a client takes what it is sent.
+/// Whether a client takes what it is sent, once its handshake is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reads {
     Everything,
-    /// Nothing after the handshake.
     Nothing,
+    /// As much as it is told to, when it is told to.
+    Rations,
+}
+
+impl Reads {
+    /// What the kernel is to keep for a client that reads so.
+    fn buffer(self) -> ReceiveBuffer {
+        match self {
+            Self::Everything => ReceiveBuffer::Usual,
+            Self::Nothing => ReceiveBuffer::Bytes(1),
+            Self::Rations => ReceiveBuffer::Bytes(RATIONED_BUFFER_BYTES),
+        }
+    }
+}
+
+/// How much a client says of its request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Says {
+    All,
+    /// The first half, and then nothing.
+    Half,
 }
 
 /// What the poll said of a socket.
@@ -42,6 +65,11 @@ pub(super) struct Readiness {
     pub(super) writable: bool,
     /// The peer has closed, or the socket failed: read on to its end.
     pub(super) ended: bool,
+}
+
+impl Readiness {
+    /// There may be an end to be read, and what comes before it.
+    pub(super) const ENDED: Self = Self { readable: true, writable: false, ended: true };
 }
 
 /// Whether there is more to read at once.
@@ -57,6 +85,9 @@ pub(super) struct Client {
     socket: Tcp,
     stage: Stage,
     reads: Reads,
+    says: Says,
+    /// The code of the server's close frame, where that began the close.
+    closed_with: Option<u16>,
     output: Vec<u8>,
     /// Bytes of `output` that have gone.
     gone: usize,
@@ -83,16 +114,13 @@ impl Client {
         target: &Target,
         registry: &Registry,
         token: Token,
-        reads: Reads,
+        from: Option<IpAddr>,
+        (reads, says): (Reads, Says),
     ) -> io::Result<Self> {
-        let buffer = match reads {
-            Reads::Everything => ReceiveBuffer::Usual,
-            Reads::Nothing => ReceiveBuffer::Least,
-        };
-        let mut socket = Tcp::connect(target.address, buffer)?;
+        let mut socket = Tcp::connect(target.address, from, reads.buffer())?;
         socket.register(registry, token)?;
-        let (stage, output) = (Stage::Connecting, Vec::new());
-        Ok(Self { socket, stage, reads, output, gone: 0, writable: true })
+        let (stage, output, closed_with) = (Stage::Connecting, Vec::new(), None);
+        Ok(Self { socket, stage, reads, says, closed_with, output, gone: 0, writable: true })
     }
 
     /// Whether the handshake is done.
@@ -102,6 +130,20 @@ impl Client {
 
     pub(super) fn reads(&self) -> Reads {
         self.reads
+    }
+
+    pub(super) fn set_reads(&mut self, reads: Reads) {
+        self.reads = reads;
+    }
+
+    /// Says that nothing more will be sent; the server's bytes are still read.
+    pub(super) fn end_sending(&self) -> io::Result<()> {
+        self.socket.shutdown_write()
+    }
+
+    /// Ends the connection by a reset.
+    pub(super) fn reset(self) -> io::Result<()> {
+        self.socket.reset()
     }
 
     /// Bytes that the socket has not taken yet.
@@ -134,16 +176,20 @@ impl Client {
             }
             let handshake = ClientHandshake::new(&target.url, nonce());
             handshake.encode(&mut self.output);
+            if self.says == Says::Half {
+                self.output.truncate(self.output.len() / 2);
+            }
             let received = Vec::new();
             self.stage = Stage::Handshake(Box::new(Opening { handshake, received }));
         }
         let mut rest = Rest::Nothing;
-        if self.is_open() && self.reads == Reads::Nothing {
-            if readiness.ended {
-                return Err(End::Vanished);
+        match self.reads {
+            Reads::Nothing if self.is_open() && readiness.ended => return Err(End::Vanished),
+            Reads::Nothing | Reads::Rations if self.is_open() => {}
+            _ if readiness.readable || readiness.ended => {
+                rest = self.read(number, readiness, target, buffer, clock, scenario)?;
             }
-        } else if readiness.readable || readiness.ended {
-            rest = self.read(number, readiness, target, buffer, clock, scenario)?;
+            _ => {}
         }
         self.flush()?;
         Ok(rest)
@@ -160,29 +206,42 @@ impl Client {
         scenario: &mut S,
     ) -> Result<Rest, End> {
         for _ in 0..READS_A_TURN_MAX {
-            let len = match self.socket.read(buffer).map_err(End::Io)? {
-                Received::Bytes(len) => len,
-                Received::WouldBlock => return Ok(Rest::Nothing),
-                Received::End => return Err(self.end()),
-            };
-            let now = clock.now();
-            let bytes = buffer.get_mut(..len).unwrap_or_default();
-            let opened = match &mut self.stage {
-                Stage::Open(_) => self.take(number, bytes, now, scenario).map(|()| true),
-                _ => self.take_answer(number, bytes, target, now, scenario),
-            };
-            if !opened? || self.reads == Reads::Nothing {
+            let len = self.read_once(number, target, buffer, clock, scenario)?;
+            if !self.is_open() || self.reads != Reads::Everything {
                 return Ok(Rest::Nothing);
             }
             // A short read has emptied the socket, unless its end is still to be read.
-            if len < buffer.len() && !readiness.ended {
+            if len == 0 || (len < buffer.len() && !readiness.ended) {
                 return Ok(Rest::Nothing);
             }
         }
         Ok(Rest::More)
     }
 
-    /// Bytes of the handshake's answer, and perhaps frames behind it. `false`: more is needed.
+    /// Reads once, at most what the buffer takes; yields how much there was.
+    pub(super) fn read_once<S: Scenario>(
+        &mut self,
+        number: usize,
+        target: &Target,
+        buffer: &mut [u8],
+        clock: Clock,
+        scenario: &mut S,
+    ) -> Result<usize, End> {
+        let len = match self.socket.read(buffer).map_err(|error| self.failure(error))? {
+            Received::Bytes(len) => len,
+            Received::WouldBlock => return Ok(0),
+            Received::End => return Err(self.end()),
+        };
+        let now = clock.now();
+        let bytes = buffer.get_mut(..len).unwrap_or_default();
+        match &mut self.stage {
+            Stage::Open(_) => self.take(number, bytes, now, scenario)?,
+            _ => self.take_answer(number, bytes, target, now, scenario)?,
+        }
+        Ok(len)
+    }
+
+    /// Bytes of the handshake's answer, and perhaps frames behind it.
     fn take_answer<S: Scenario>(
         &mut self,
         number: usize,
@@ -190,14 +249,14 @@ impl Client {
         target: &Target,
         now: Nanos,
         scenario: &mut S,
-    ) -> Result<bool, End> {
+    ) -> Result<(), End> {
         let Stage::Handshake(opening) = &mut self.stage else {
-            return Ok(false);
+            return Ok(());
         };
         opening.received.extend_from_slice(bytes);
         let answer = opening.handshake.try_parse(&opening.received, &target.head_limits);
         let Some(answer) = answer.map_err(End::Handshake)? else {
-            return Ok(false);
+            return Ok(());
         };
         let head_len = answer.head_len();
         let mut frames = opening.received.split_off(head_len);
@@ -206,10 +265,10 @@ impl Client {
         if let Some(mut link) = self.link() {
             scenario.on_open(number, &mut link, now);
         }
-        if !frames.is_empty() && self.reads == Reads::Everything {
+        if !frames.is_empty() && self.reads != Reads::Nothing {
             self.take(number, &mut frames, now, scenario)?;
         }
-        Ok(true)
+        Ok(())
     }
 
     /// Bytes of frames.
@@ -232,11 +291,9 @@ impl Client {
             at += step.consumed;
             match step.event {
                 Some(Event::Message(message)) => scenario.on_message(number, message, now),
+                // §7.1.1: the server closes TCP first; its end is still to come.
                 Some(Event::Close(frame)) if before == State::Open => {
-                    let code = frame.code.number();
-                    // The answer to it: whether it still gets through changes nothing.
-                    let _ = self.flush();
-                    return Err(End::Closed(code));
+                    self.closed_with = Some(frame.code.number());
                 }
                 Some(_) => {}
                 None => break,
@@ -248,6 +305,9 @@ impl Client {
 
     /// What the end of the peer's bytes means.
     fn end(&self) -> End {
+        if let Some(code) = self.closed_with {
+            return End::Closed(code);
+        }
         match &self.stage {
             Stage::Connecting | Stage::Handshake(_) => End::NoAnswer,
             Stage::Open(connection) if connection.state() == State::Open => End::Vanished,
@@ -255,11 +315,19 @@ impl Client {
         }
     }
 
+    /// What a failed read or write means.
+    fn failure(&self, error: io::Error) -> End {
+        match self.closed_with {
+            Some(code) => End::Cut { code, error },
+            None => End::Io(error),
+        }
+    }
+
     /// Writes what there is, as far as the socket takes it.
     pub(super) fn flush(&mut self) -> Result<(), End> {
         while self.writable && self.queued() > 0 {
             let pending = self.output.get(self.gone..).unwrap_or_default();
-            match self.socket.write(pending).map_err(End::Io)? {
+            match self.socket.write(pending).map_err(|error| self.failure(error))? {
                 Written::Bytes(len) => self.gone += len,
                 Written::WouldBlock => self.writable = false,
             }

@@ -13,7 +13,6 @@ use super::recorder::Recorder;
 use super::report::Report;
 use super::scenario::{Link, Scenario};
 use crate::proto::Message;
-use std::time::Duration;
 
 /// Before a place that could not connect tries again.
 const RETRY_AFTER: Nanos = 100_000_000;
@@ -124,8 +123,6 @@ impl Cycling {
 }
 
 impl Scenario for Cycling {
-    const SETTLE: Duration = Duration::ZERO;
-
     fn on_open(&mut self, place: usize, link: &mut Link<'_>, now: Nanos) {
         self.opened += 1;
         // The first of each place are waited for, so that a server that refuses them is told at

@@ -7,7 +7,7 @@ use super::error::{End, LoadError};
 use super::fleet::{Fleet, Waiting};
 use super::process::{Process, Usage};
 use super::report::float;
-use super::scenario::{Link, Scenario};
+use super::scenario::Scenario;
 use crate::http::Url;
 use crate::proto::Message;
 use std::ops::Range;
@@ -182,7 +182,7 @@ impl<'a, S: Scenario> Drive<'a, S> {
     }
 
     /// Waits for the scenario to be ready for load.
-    fn await_ready(&mut self) -> Result<(), LoadError> {
+    pub(super) fn await_ready(&mut self) -> Result<(), LoadError> {
         self.begin(Phase::Opening, ANSWER_TIME);
         while !self.scenario.is_ready()? {
             if self.turn()? > self.stage.end {
@@ -268,20 +268,6 @@ impl<'a, S: Scenario> Drive<'a, S> {
 struct Parting;
 
 impl Scenario for Parting {
-    const SETTLE: Duration = Duration::ZERO;
-    fn on_open(&mut self, _: usize, _: &mut Link<'_>, _: Nanos) {}
     fn on_message(&mut self, _: usize, _: Message<'_>, _: Nanos) {}
-    fn on_read(&mut self, _: usize, _: &mut Link<'_>, _: Nanos) {}
-    fn on_turn(&mut self, _: &mut Fleet, _: Nanos) {}
     fn on_end(&mut self, _: usize, _: End, _: Nanos) {}
-    fn on_phase(&mut self, _: Phase, _: &mut Fleet, _: Nanos) {}
-    fn next_due(&self) -> Option<Nanos> {
-        None
-    }
-    fn is_waiting(&self) -> bool {
-        false
-    }
-    fn tally(&self) -> (u64, u64) {
-        (0, 0)
-    }
 }

@@ -158,8 +158,6 @@ impl Echoing {
 impl Scenario for Echoing {
     const SETTLE: Duration = Duration::from_millis(100);
 
-    fn on_open(&mut self, _: usize, _: &mut Link<'_>, _: Nanos) {}
-
     fn on_message(&mut self, client: usize, message: Message<'_>, now: Nanos) {
         // A greeting, perhaps: nothing was asked for yet.
         if self.phase == Phase::Opening {

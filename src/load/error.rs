@@ -50,6 +50,9 @@ pub(crate) enum End {
     /// The server sent a close frame, with this code.
     #[error("the server closed the connection with code {0}")]
     Closed(u16),
+    /// The server sent a close frame, and then TCP failed instead of ending.
+    #[error("the server closed the connection with code {code}, then: {}", io_words(.error))]
+    Cut { code: u16, error: io::Error },
     /// The server closed TCP without a close frame.
     #[error("the server closed TCP without a close frame")]
     Vanished,

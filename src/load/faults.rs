@@ -18,6 +18,10 @@ pub(super) enum Fault {
     NotOpened,
     /// A message that was due and not sent: too many are on their way.
     NotSent,
+    /// A moment at which the server had more memory than it may.
+    Memory,
+    /// A descriptor that the server still had when its connection was gone.
+    Leaked,
 }
 
 /// How often each was seen.
@@ -30,6 +34,8 @@ pub(crate) struct Faults {
     pub(crate) lost_connections: u64,
     pub(crate) not_opened: u64,
     pub(crate) not_sent: u64,
+    pub(crate) over_memory: u64,
+    pub(crate) leaked_descriptors: u64,
     pub(crate) first: Option<String>,
 }
 
@@ -44,6 +50,8 @@ impl Faults {
             Fault::Lost => &mut self.lost_connections,
             Fault::NotOpened => &mut self.not_opened,
             Fault::NotSent => &mut self.not_sent,
+            Fault::Memory => &mut self.over_memory,
+            Fault::Leaked => &mut self.leaked_descriptors,
         };
         *counter += count;
         self.total += count;
@@ -61,6 +69,8 @@ impl Faults {
             ("lost connections", self.lost_connections),
             ("connections not opened", self.not_opened),
             ("messages not sent", self.not_sent),
+            ("seconds over the memory allowed", self.over_memory),
+            ("descriptors leaked", self.leaked_descriptors),
         ];
         all.into_iter().filter(|(_, count)| *count > 0)
     }

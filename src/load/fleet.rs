@@ -5,7 +5,7 @@
 //! connection gets one write after its messages were read, or at the end of the turn.
 //! Invariant: a turn waits no longer than it is told to, and allocates nothing for a message.
 
-use super::client::{Client, Readiness, Reads, Rest, Target};
+use super::client::{Client, Readiness, Reads, Rest, Says, Target};
 use super::clock::{Clock, Nanos};
 use super::error::{End, LoadError};
 use super::keys::masking_key;
@@ -14,7 +14,7 @@ use crate::http::{HeadLimits, Url};
 use crate::proto::Config;
 use mio::{Events, Poll, Token};
 use std::io::{self, ErrorKind};
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::time::Duration;
 
 const RECEIVE_BYTES: usize = 256 << 10;
@@ -36,12 +36,26 @@ pub(crate) enum Waiting {
     Spin,
 }
 
+/// Where connections come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sources {
+    /// As the system chooses.
+    One,
+    /// From several addresses of the loopback network, where the server is there: one address has
+    /// 28,000 ports, and each that a connection leaves is not free for a minute.
+    Several,
+}
+
+/// Addresses of [`Sources::Several`].
+const SOURCES: u8 = 64;
+
 /// All connections of a run.
 #[derive(Debug)]
 pub(super) struct Fleet {
     poll: Poll,
     events: Events,
     target: Target,
+    sources: Sources,
     clock: Clock,
     waiting: Waiting,
     clients: Vec<Option<Client>>,
@@ -73,6 +87,7 @@ impl Fleet {
             poll,
             events: Events::with_capacity(EVENTS_A_TURN_MAX),
             target: Target { url: url.clone(), address, config, head_limits },
+            sources: Sources::One,
             clock: Clock::start(),
             waiting,
             clients: Vec::new(),
@@ -104,17 +119,35 @@ impl Fleet {
         self.idle
     }
 
+    pub(super) fn set_sources(&mut self, sources: Sources) {
+        self.sources = sources;
+    }
+
     /// Starts to connect a client: a new one, or one whose connection has ended.
     pub(super) fn dial(&mut self, number: usize, reads: Reads) {
+        self.dial_and_say(number, (reads, Says::All));
+    }
+
+    /// As [`Self::dial`], for a client that may not say all of its request.
+    pub(super) fn dial_and_say(&mut self, number: usize, manner: (Reads, Says)) {
         if self.clients.len() <= number {
             self.clients.resize_with(number + 1, || None);
         }
-        let dialled = Client::dial(&self.target, self.poll.registry(), Token(number), reads);
+        let (registry, from) = (self.poll.registry(), self.source(number));
+        let dialled = Client::dial(&self.target, registry, Token(number), from, manner);
         match (dialled, self.clients.get_mut(number)) {
             (Ok(client), Some(slot)) => *slot = Some(client),
             (Err(error), _) => self.not_opened.push((number, End::Io(error))),
             (Ok(_), None) => {}
         }
+    }
+
+    /// The address that a client is to come from, where that is ours to say.
+    fn source(&self, number: usize) -> Option<IpAddr> {
+        let local = self.target.address.is_ipv4() && self.target.address.ip().is_loopback();
+        let last = u8::try_from(number % usize::from(SOURCES)).unwrap_or_default();
+        let source = Ipv4Addr::new(127, 0, 0, last + 1);
+        (local && self.sources == Sources::Several).then(|| source.into())
     }
 
     /// A connection that could not be opened: of several the first.
@@ -141,6 +174,52 @@ impl Fleet {
     pub(super) fn drop_client(&mut self, number: usize) {
         if let Some(client) = self.clients.get_mut(number).and_then(Option::take) {
             self.open -= usize::from(client.is_open());
+        }
+    }
+
+    /// Ends a connection by a reset.
+    pub(super) fn reset(&mut self, number: usize) {
+        if let Some(client) = self.clients.get_mut(number).and_then(Option::take) {
+            self.open -= usize::from(client.is_open());
+            // One that has failed already is gone all the same.
+            let _ = client.reset();
+        }
+    }
+
+    /// Ends the sending half of a connection.
+    pub(super) fn end_sending(&mut self, number: usize) {
+        if let Some(client) = self.clients.get(number).and_then(Option::as_ref) {
+            // A connection that has failed is told by its next read.
+            let _ = client.end_sending();
+        }
+    }
+
+    /// Changes what a client reads; one that is to read everything begins with what has come.
+    pub(super) fn set_reads(&mut self, number: usize, reads: Reads) {
+        let changes = |client: &&mut Client| client.reads() != reads;
+        let client = self.clients.get_mut(number).and_then(Option::as_mut).filter(changes);
+        if let Some(client) = client {
+            client.set_reads(reads);
+            if reads == Reads::Everything {
+                // The edge has passed; so may have that of its end.
+                self.ready.push((number, Readiness::ENDED));
+            }
+        }
+    }
+
+    /// Has a client that is open read at most so many bytes.
+    pub(super) fn feed<S: Scenario>(&mut self, number: usize, bytes: usize, scenario: &mut S) {
+        let open = |client: &&mut Client| client.is_open();
+        let Some(client) = self.clients.get_mut(number).and_then(Option::as_mut).filter(open)
+        else {
+            return;
+        };
+        let bytes = bytes.min(self.buffer.len());
+        let buffer = self.buffer.get_mut(..bytes).unwrap_or_default();
+        let served = client.read_once(number, &self.target, buffer, self.clock, scenario);
+        if let Err(end) = served.and_then(|_| client.flush()) {
+            self.drop_client(number);
+            scenario.on_end(number, end, self.clock.now());
         }
     }
 

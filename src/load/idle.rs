@@ -11,7 +11,7 @@ use super::payload::{Content, Payload, Verdict};
 use super::process::Usage;
 use super::recorder::Recorder;
 use super::report::{Report, Unit, float};
-use super::scenario::{Link, Scenario};
+use super::scenario::Scenario;
 use crate::proto::Message;
 use std::time::Duration;
 
@@ -133,10 +133,6 @@ impl Resting {
 }
 
 impl Scenario for Resting {
-    const SETTLE: Duration = Duration::ZERO;
-
-    fn on_open(&mut self, _: usize, _: &mut Link<'_>, _: Nanos) {}
-
     fn on_message(&mut self, client: usize, message: Message<'_>, now: Nanos) {
         // A greeting, perhaps: nothing was asked for.
         if client >= self.next {
@@ -155,8 +151,6 @@ impl Scenario for Resting {
         }
     }
 
-    fn on_read(&mut self, _: usize, _: &mut Link<'_>, _: Nanos) {}
-
     fn on_turn(&mut self, fleet: &mut Fleet, now: Nanos) {
         while self.next < self.end && self.under_way < UNDER_WAY_MAX {
             let client = self.next;
@@ -174,16 +168,6 @@ impl Scenario for Resting {
 
     fn on_end(&mut self, client: usize, end: End, _: Nanos) {
         self.faults.note(Fault::Lost, 1, || format!("connection {}: {end}", client + 1));
-    }
-
-    fn on_phase(&mut self, _: Phase, _: &mut Fleet, _: Nanos) {}
-
-    fn next_due(&self) -> Option<Nanos> {
-        None
-    }
-
-    fn is_waiting(&self) -> bool {
-        false
     }
 
     fn tally(&self) -> (u64, u64) {

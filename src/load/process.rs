@@ -1,4 +1,4 @@
-//! What the kernel says of a process: CPU time and resident memory (proc(5)).
+//! What the kernel says of a process: CPU time, resident memory, open descriptors (proc(5)).
 //! Invariant: CPU time is that of all threads that live, or have ended since
 //! [`Process::watch`] was called where the kernel counts no finer.
 
@@ -39,6 +39,16 @@ impl Process {
             None => ticks(&self.read("stat")?).ok_or(ErrorKind::InvalidData)? / TICKS_A_SECOND,
         };
         Ok(Usage { cpu_seconds, resident_bytes: self.resident_bytes()? })
+    }
+
+    /// How many descriptors it has open.
+    pub(super) fn descriptors(&self) -> io::Result<u64> {
+        let folder = self.folder.join("fd");
+        // The folder's size, since Linux 6.2; earlier it has none, and there are always some.
+        match fs::metadata(&folder)?.len() {
+            0 => Ok(fs::read_dir(folder)?.count() as u64),
+            open => Ok(open),
+        }
     }
 
     /// The scheduler's own count, to the nanosecond, where the kernel has it.
@@ -111,6 +121,22 @@ mod tests {
             now = own.usage().unwrap();
         }
         assert!(now.cpu_seconds > before.cpu_seconds, "{now:?}");
+    }
+
+    /// Each socket is one more. Other tests open some too: it is asked until there are enough.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn our_own_descriptors_are_counted() {
+        let own = Process::watch(std::process::id()).unwrap();
+        let listed = || fs::read_dir("/proc/self/fd").unwrap().count() as u64;
+        let sockets: Vec<_> =
+            (0..50).map(|_| std::net::UdpSocket::bind(("127.0.0.1", 0)).unwrap()).collect();
+        let start = std::time::Instant::now();
+        while own.descriptors().unwrap().abs_diff(listed()) > 2 {
+            assert!(start.elapsed().as_secs() < 20);
+        }
+        assert!(own.descriptors().unwrap() >= 50);
+        drop(sockets);
     }
 
     #[test]

@@ -38,11 +38,16 @@ impl Recorder {
         self.0.len()
     }
 
+    /// The microseconds that so many percent are at or below; 0 where nothing was recorded.
+    pub(super) fn micros_at(&self, percentile: f64) -> f64 {
+        micros(self.0.value_at_percentile(percentile))
+    }
+
     pub(super) fn latencies(&self) -> Latencies {
         let named = NAMED.map(|(name, key, percentile)| Percentile {
             name,
             key,
-            us: micros(self.0.value_at_percentile(percentile)),
+            us: self.micros_at(percentile),
         });
         Latencies {
             count: self.count(),

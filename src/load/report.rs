@@ -19,8 +19,12 @@ pub(crate) enum Unit {
     BytesEach,
     /// Microseconds.
     Micros,
+    /// Bytes a minute, perhaps fewer than none.
+    BytesPerMinute,
     /// A hundredth.
     Percent,
+    /// So many times another figure.
+    Times,
 }
 
 /// One number.

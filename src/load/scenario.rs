@@ -8,28 +8,29 @@ use super::fleet::Fleet;
 use crate::proto::{CloseCode, CloseFrame, Connection, Message, Millis, OpCode};
 use std::time::Duration;
 
-/// Decides what is sent, and checks what comes. Clients are known by their number, from 0.
+/// Decides what is sent, and checks what comes. Clients are known by their number, from 0. What a
+/// kind of load has no use for, it leaves as it is here: nothing is done.
 pub(super) trait Scenario {
     /// Silence after the handshakes in which servers may greet.
-    const SETTLE: Duration;
+    const SETTLE: Duration = Duration::ZERO;
 
     /// A handshake is done.
-    fn on_open(&mut self, client: usize, link: &mut Link<'_>, now: Nanos);
+    fn on_open(&mut self, _client: usize, _link: &mut Link<'_>, _now: Nanos) {}
 
     /// A message has come.
     fn on_message(&mut self, client: usize, message: Message<'_>, now: Nanos);
 
     /// All that one read brought has been told: what that client owes may be sent.
-    fn on_read(&mut self, client: usize, link: &mut Link<'_>, now: Nanos);
+    fn on_read(&mut self, _client: usize, _link: &mut Link<'_>, _now: Nanos) {}
 
     /// All that a turn brought has been told.
-    fn on_turn(&mut self, fleet: &mut Fleet, now: Nanos);
+    fn on_turn(&mut self, _fleet: &mut Fleet, _now: Nanos) {}
 
     /// An open connection has ended.
     fn on_end(&mut self, client: usize, end: End, now: Nanos);
 
     /// The run enters a phase.
-    fn on_phase(&mut self, phase: Phase, fleet: &mut Fleet, now: Nanos);
+    fn on_phase(&mut self, _phase: Phase, _fleet: &mut Fleet, _now: Nanos) {}
 
     /// Whether everything is as it must be before the load starts.
     fn is_ready(&self) -> Result<bool, LoadError> {
@@ -37,13 +38,19 @@ pub(super) trait Scenario {
     }
 
     /// When the next message is due, for those that keep a schedule.
-    fn next_due(&self) -> Option<Nanos>;
+    fn next_due(&self) -> Option<Nanos> {
+        None
+    }
 
     /// Whether something that was asked for has not come yet.
-    fn is_waiting(&self) -> bool;
+    fn is_waiting(&self) -> bool {
+        false
+    }
 
     /// What a progress line counts: what has come in the measured part, and what was wrong.
-    fn tally(&self) -> (u64, u64);
+    fn tally(&self) -> (u64, u64) {
+        (0, 0)
+    }
 }
 
 /// The sending side of one open connection.

@@ -3,7 +3,21 @@
 //! With the property `sequence` an event is
 //! `{"stream":"btcusdt@trade","seq":12,"ts":1723161254024619568,"data":{…}}`; without it `seq` and
 //! `ts` are left out, and the payload's `E` in milliseconds is the best there is.
-//! Invariant: an event is taken in this form or not at all; its payload is not looked into further.
+//! Invariant: an event is taken in this form or not at all; of its payload only the times and
+//! identifiers at its front are looked for.
+
+use std::fmt;
+
+const NANOS_A_MILLISECOND: u64 = 1_000_000;
+
+/// From which update of an order book to which a difference takes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct UpdateIds {
+    /// `U`.
+    pub(super) first: u64,
+    /// `u`.
+    pub(super) last: u64,
+}
 
 /// An event's envelope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,12 +43,36 @@ impl<'a> Envelope<'a> {
         Some(Self { stream, sequence, ingest, data })
     }
 
+    /// When it came in, or else its event time, in nanoseconds since 1970.
+    pub(super) fn stamp_ns(&self) -> Option<u64> {
+        self.ingest.or_else(|| Some(self.event_ms()?.saturating_mul(NANOS_A_MILLISECOND)))
+    }
+
     /// The event time in milliseconds since 1970 that the payload names, if it does.
-    pub(super) fn event_ms(&self) -> Option<u64> {
-        const NAME: &[u8] = br#""E":"#;
-        let at = self.data.windows(NAME.len()).position(|window| window == NAME)?;
-        let (number, _) = digits(self.data.get(at + NAME.len()..)?)?;
+    fn event_ms(&self) -> Option<u64> {
+        self.number_at(br#""E":"#)
+    }
+
+    /// The update identifiers that the payload names, if it does.
+    pub(super) fn update_ids(&self) -> Option<UpdateIds> {
+        Some(UpdateIds { first: self.number_at(br#""U":"#)?, last: self.number_at(br#""u":"#)? })
+    }
+
+    /// The number behind the first occurrence of a member's name.
+    fn number_at(&self, name: &[u8]) -> Option<u64> {
+        let at = self.data.windows(name.len()).position(|window| window == name)?;
+        let (number, _) = digits(self.data.get(at + name.len()..)?)?;
         Some(number)
+    }
+}
+
+/// Which event it is, for a message.
+impl fmt::Display for Envelope<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.stream.escape_ascii())?;
+        self.sequence.map_or(Ok(()), |sequence| write!(f, " seq {sequence}"))?;
+        let ids = self.update_ids();
+        ids.map_or(Ok(()), |UpdateIds { first, last }| write!(f, " U {first} u {last}"))
     }
 }
 
@@ -72,6 +110,7 @@ mod tests {
         assert_eq!(envelope.sequence, Some(12));
         assert_eq!(envelope.ingest, Some(1_723_161_254_024_619_568));
         assert_eq!(envelope.data, br#"{"E":7}"#);
+        assert_eq!(envelope.stamp_ns(), envelope.ingest);
     }
 
     /// A server that knows no such property: the payload's event time is what there is.
@@ -81,10 +120,23 @@ mod tests {
         let trade = plain(br#"{"stream":"a@trade","data":{"e":"trade","E":1723161254024,"t":1}}"#);
         assert_eq!((trade.sequence, trade.ingest), (None, None));
         assert_eq!(trade.event_ms(), Some(1_723_161_254_024));
+        assert_eq!(trade.stamp_ns(), Some(1_723_161_254_024_000_000));
         let tickers = plain(br#"{"stream":"!miniTicker@arr","data":[{"e":"x","E":5},{"E":6}]}"#);
         assert_eq!(tickers.event_ms(), Some(5));
         assert_eq!(plain(br#"{"stream":"a@bookTicker","data":{"u":1}}"#).event_ms(), None);
         assert_eq!(plain(br#"{"stream":"a@trade","data":{"E":}}"#).event_ms(), None);
+    }
+
+    /// Differences name the updates that they are of; a state's `u` alone is none.
+    #[test]
+    fn a_difference_has_two_identifiers() {
+        let ids = |data: &str| {
+            let text = format!(r#"{{"stream":"a","data":{data}}}"#);
+            Envelope::parse(text.as_bytes()).unwrap().update_ids()
+        };
+        let depth = r#"{"e":"depthUpdate","E":5,"s":"A","U":7,"u":9,"b":[],"a":[]}"#;
+        assert_eq!(ids(depth), Some(UpdateIds { first: 7, last: 9 }));
+        assert_eq!(ids(r#"{"u":9,"s":"A"}"#), None);
     }
 
     /// Replies, and what only looks like an event, are none.

@@ -10,29 +10,13 @@ use super::drive::{Drive, Phase, Plan, Watch};
 use super::error::{End, LoadError};
 use super::faults::{Fault, Faults};
 use super::fleet::Fleet;
+use super::ledger::{Found, Gaps, Ledger};
 use super::recorder::Recorder;
 use super::report::Report;
 use super::scenario::{Link, Scenario};
 use super::stamp::Envelope;
-use crate::proto::{Message, OpCode};
-use std::collections::HashMap;
-use std::time::Duration;
-
-const NANOS_A_MILLISECOND: u64 = 1_000_000;
-/// The identifiers of the requests.
-const COMBINED: u64 = 1;
-const SEQUENCE: u64 = 2;
-const SUBSCRIBE: u64 = 3;
-const REQUESTS: u8 = 3;
-
-/// What it means that an event of a stream is left out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Gaps {
-    /// A newer one has taken its place, as the server may do for who is behind.
-    Allowed,
-    /// It is missing.
-    Missing,
-}
+use super::subscription::{REQUESTS, Reply, Subscription};
+use crate::proto::Message;
 
 /// What is to be run.
 #[derive(Clone, Debug)]
@@ -90,11 +74,8 @@ enum Stamps {
 
 /// Streams under way.
 struct Market {
-    requests: [String; REQUESTS as usize],
-    gaps_in: Vec<Gaps>,
-    places: HashMap<Box<[u8]>, usize>,
-    /// For each connection that reads, the last `seq` of each stream.
-    last: Vec<Vec<Option<u64>>>,
+    subscription: Subscription,
+    ledger: Ledger,
     /// For each connection that reads, replies that have not come.
     unanswered: Vec<u8>,
     awaited: usize,
@@ -116,21 +97,10 @@ struct Market {
 
 impl Market {
     fn new(streams: &Streams) -> Self {
-        let names: Vec<&str> = streams.streams.iter().map(|(name, _)| name.as_str()).collect();
-        let request = |method: &str, params: serde_json::Value, id: u64| {
-            serde_json::json!({"method": method, "params": params, "id": id}).to_string()
-        };
-        let places = names.iter().enumerate().map(|(place, name)| (name.as_bytes().into(), place));
         let reading = streams.subscribers.saturating_sub(streams.stalled);
         Self {
-            requests: [
-                request("SET_PROPERTY", serde_json::json!(["combined", true]), COMBINED),
-                request("SET_PROPERTY", serde_json::json!(["sequence", true]), SEQUENCE),
-                request("SUBSCRIBE", serde_json::json!(names), SUBSCRIBE),
-            ],
-            gaps_in: streams.streams.iter().map(|(_, gaps)| *gaps).collect(),
-            places: places.collect(),
-            last: vec![vec![None; names.len()]; reading],
+            subscription: Subscription::to(streams.streams.iter().map(|(name, _)| &**name)),
+            ledger: Ledger::new(&streams.streams, reading),
             unanswered: vec![REQUESTS; reading],
             awaited: reading,
             refused: None,
@@ -149,21 +119,22 @@ impl Market {
     }
 
     fn on_event(&mut self, client: usize, envelope: &Envelope<'_>, now: Nanos) {
-        let Some(&place) = self.places.get(envelope.stream) else {
-            let name = String::from_utf8_lossy(envelope.stream).into_owned();
-            let wrong = || format!("an event of {name}, which was not asked for");
-            return self.faults.note(Fault::Wrong, 1, wrong);
-        };
-        if let Some(sequence) = envelope.sequence {
-            self.check_sequence(client, place, sequence);
+        match self.ledger.take(client, envelope) {
+            Found::First | Found::Next => {}
+            Found::LeftOut(count) => self.gaps += count,
+            Found::Missing(count) => {
+                self.gaps += count;
+                self.note(Fault::Missing, count, client, envelope);
+            }
+            Found::Repeated => self.note(Fault::Repeated, 1, client, envelope),
+            Found::Unknown => return self.note(Fault::Wrong, 1, client, envelope),
         }
         self.received += 1;
         if self.phase != Phase::Measuring {
             return;
         }
         self.measured += 1;
-        let event_time = || Some(envelope.event_ms()?.saturating_mul(NANOS_A_MILLISECOND));
-        match (envelope.ingest.or_else(event_time), self.clock) {
+        match (envelope.stamp_ns(), self.clock) {
             (Some(stamp), Some(clock)) => {
                 let now = clock.of_day(now);
                 self.ahead += u64::from(stamp > now);
@@ -173,41 +144,19 @@ impl Market {
         }
     }
 
-    /// `seq` counts up by one in each stream.
-    fn check_sequence(&mut self, client: usize, place: usize, sequence: u64) {
-        let last = self.last.get_mut(client).and_then(|streams| streams.get_mut(place));
-        let Some(last) = last else {
-            return;
-        };
-        let Some(before) = last.replace(sequence) else {
-            return;
-        };
-        if sequence <= before {
-            let repeated = || format!("connection {}: seq {sequence} after {before}", client + 1);
-            self.faults.note(Fault::Repeated, 1, repeated);
-        } else if sequence > before + 1 {
-            let left_out = sequence - before - 1;
-            self.gaps += left_out;
-            if self.gaps_in.get(place) == Some(&Gaps::Missing) {
-                let missing =
-                    || format!("connection {}: seq {sequence} after {before}", client + 1);
-                self.faults.note(Fault::Missing, left_out, missing);
-            }
-        }
+    fn note(&mut self, fault: Fault, count: u64, client: usize, envelope: &Envelope<'_>) {
+        self.faults.note(fault, count, || format!("connection {}: {envelope}", client + 1));
     }
 
     fn on_reply(&mut self, client: usize, text: &str) {
-        let reply: Option<serde_json::Value> = serde_json::from_str(text).ok();
-        let id = reply.as_ref().and_then(|reply| reply.get("id")?.as_u64());
-        let (Some(reply), Some(COMBINED..=SUBSCRIBE)) = (reply, id) else {
-            let said: String = text.chars().take(80).collect();
-            let wrong = || format!("connection {}: neither event nor reply: {said}", client + 1);
-            return self.faults.note(Fault::Wrong, 1, wrong);
-        };
-        if reply.get("error").is_some() {
-            match id {
-                Some(SEQUENCE) => self.stamps = Stamps::EventTime,
-                _ => self.refused = Some(text.chars().take(200).collect()),
+        match Reply::read(text) {
+            Reply::Done => {}
+            Reply::NoSequence => self.stamps = Stamps::EventTime,
+            Reply::Refused(answer) => self.refused = Some(answer),
+            Reply::Strange(said) => {
+                let number = client + 1;
+                let wrong = || format!("connection {number}: neither event nor reply: {said}");
+                return self.faults.note(Fault::Wrong, 1, wrong);
             }
         }
         if let Some(unanswered) = self.unanswered.get_mut(client) {
@@ -218,12 +167,8 @@ impl Market {
 }
 
 impl Scenario for Market {
-    const SETTLE: Duration = Duration::ZERO;
-
     fn on_open(&mut self, _: usize, link: &mut Link<'_>, _: Nanos) {
-        for request in &self.requests {
-            link.send(OpCode::Text, request.as_bytes());
-        }
+        self.subscription.send(link);
     }
 
     fn on_message(&mut self, client: usize, message: Message<'_>, now: Nanos) {
@@ -235,10 +180,6 @@ impl Scenario for Market {
                 .note(Fault::Wrong, 1, || format!("connection {}: a binary message", client + 1)),
         }
     }
-
-    fn on_read(&mut self, _: usize, _: &mut Link<'_>, _: Nanos) {}
-
-    fn on_turn(&mut self, _: &mut Fleet, _: Nanos) {}
 
     fn on_end(&mut self, client: usize, end: End, _: Nanos) {
         if client < self.unanswered.len() {
@@ -259,14 +200,6 @@ impl Scenario for Market {
             }
             None => Ok(self.awaited == 0),
         }
-    }
-
-    fn next_due(&self) -> Option<Nanos> {
-        None
-    }
-
-    fn is_waiting(&self) -> bool {
-        false
     }
 
     fn tally(&self) -> (u64, u64) {

@@ -3,8 +3,8 @@
 use super::add;
 use crate::cli::units::{bytes, duration};
 use crate::http::Url;
-use crate::load::{Content, Plan, Rate, Waiting};
-use crate::market::StreamName;
+use crate::load::{Content, Gaps, Plan, Rate, Waiting};
+use crate::market::{StreamClass, StreamName};
 use anyhow::ensure;
 use clap::Args;
 use serde_json::Value;
@@ -124,35 +124,40 @@ impl MessageArguments {
     }
 }
 
-/// How many of the subscribers never read.
+/// How many of the subscribers never read, or are slow to.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Stalled {
+pub(super) enum Share {
     Count(usize),
     Percent(f64),
 }
 
-impl Stalled {
+impl Share {
     /// How many that is; somebody must be left to be measured.
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        clippy::cast_precision_loss,
-        reason = "a share of a million at most"
-    )]
     pub(super) fn of(self, subscribers: usize) -> anyhow::Result<usize> {
-        let count = match self {
-            Self::Count(count) => count,
-            Self::Percent(percent) => (subscribers as f64 * percent / 100.0).round() as usize,
-        };
+        let count = self.count(subscribers);
         ensure!(
             count < subscribers,
             "--stalled leaves none of the {subscribers} subscribers to be measured; stall fewer"
         );
         Ok(count)
     }
+
+    /// How many that is.
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "a share of a million at most"
+    )]
+    pub(super) fn count(self, subscribers: usize) -> usize {
+        match self {
+            Self::Count(count) => count,
+            Self::Percent(percent) => (subscribers as f64 * percent / 100.0).round() as usize,
+        }
+    }
 }
 
-impl FromStr for Stalled {
+impl FromStr for Share {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -180,6 +185,11 @@ pub(super) fn messages(text: &str) -> Result<usize, String> {
     from_one_to(MESSAGES_MAX, text)
 }
 
+/// As [`connections`], or none.
+pub(super) fn any_connections(text: &str) -> Result<usize, String> {
+    if text == "0" { Ok(0) } else { connections(text) }
+}
+
 fn from_one_to(max: usize, text: &str) -> Result<usize, String> {
     let parsed = text.parse().ok().filter(|number| (1..=max).contains(number));
     parsed.ok_or_else(|| format!("write a number from 1 to {max}"))
@@ -187,6 +197,24 @@ fn from_one_to(max: usize, text: &str) -> Result<usize, String> {
 
 pub(super) fn stream(text: &str) -> Result<String, String> {
     StreamName::new(text).map(|name| name.as_str().to_owned()).map_err(|error| error.to_string())
+}
+
+/// Streams in order, each once.
+pub(super) fn distinct(names: &[String]) -> Vec<String> {
+    let mut names = names.to_vec();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+/// Each stream, and what it means that an event of it is left out.
+pub(super) fn with_gaps(names: &[String]) -> Vec<(String, Gaps)> {
+    let gaps = |name: &String| match StreamClass::of(name) {
+        StreamClass::State => Gaps::Allowed,
+        StreamClass::Diff => Gaps::Folded,
+        StreamClass::Event => Gaps::Missing,
+    };
+    names.iter().map(|name| (name.clone(), gaps(name))).collect()
 }
 
 fn size(text: &str) -> Result<u64, String> {
@@ -213,14 +241,14 @@ mod tests {
 
     #[test]
     fn the_stalled_are_a_number_or_a_share() {
-        let of = |text: &str, all| text.parse::<Stalled>().unwrap().of(all);
+        let of = |text: &str, all| text.parse::<Share>().unwrap().of(all);
         assert_eq!(of("10", 100).unwrap(), 10);
         assert_eq!(of("10%", 1000).unwrap(), 100);
         assert_eq!(of("0.5%", 1000).unwrap(), 5);
         assert_eq!(of("0", 1).unwrap(), 0);
         assert!(of("100%", 10).is_err() && of("10", 10).is_err());
         for wrong in ["-1", "x", "%", "101%", "-1%", "NaN%"] {
-            assert!(wrong.parse::<Stalled>().is_err(), "{wrong}");
+            assert!(wrong.parse::<Share>().is_err(), "{wrong}");
         }
     }
 

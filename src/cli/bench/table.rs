@@ -62,6 +62,8 @@ fn number(value: f64, unit: Unit) -> String {
         Unit::BytesEach => format!("{} B", short(value)),
         Unit::Bytes if value >= KIB * KIB => format!("{:.1} MiB", value / KIB / KIB),
         Unit::Bytes => format!("{:.0} KiB", value / KIB),
+        Unit::BytesPerMinute => format!("{} KiB/min", whole(value / KIB)),
+        Unit::Times => format!("{value:.2} x"),
         Unit::Micros => format!("{} µs", short(value)),
         Unit::Percent => format!("{value:.1} %"),
     }
@@ -113,5 +115,7 @@ mod tests {
         assert_eq!(number(3.5 * 1024.0 * 1024.0, Unit::Bytes), "3.5 MiB");
         assert_eq!(number(-1500.0, Unit::BytesEach), "-1,500 B");
         assert_eq!(number(99.94, Unit::Percent), "99.9 %");
+        assert_eq!(number(-2048.0, Unit::BytesPerMinute), "-2 KiB/min");
+        assert_eq!(number(1.2, Unit::Times), "1.20 x");
     }
 }
