@@ -44,9 +44,9 @@ interop *arguments:
 fuzz target="":
     {{ if target == "" { ".ci/run fuzz" } else { "cargo +nightly fuzz run " + target } }}
 
-# Licences, bans and sources of the dependencies; needs cargo-deny.
+# Licences, bans and sources of the dependencies.
 deny:
-    cargo deny check bans licenses sources
+    .ci/run deny
 
 # Everything that has to pass.
 ci:

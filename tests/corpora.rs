@@ -62,6 +62,60 @@ fn the_handshake_corpus_holds() {
     replay("handshake", targets::handshake);
 }
 
+/// RFC 6455 §5, §7: both ends, whatever is done to them.
+#[test]
+fn the_connection_corpus_holds() {
+    replay("connection", targets::connection);
+}
+
+/// RFC 6455 §5: the same messages as tungstenite's.
+#[test]
+fn the_differential_corpus_holds() {
+    replay("differential", targets::differential);
+}
+
+/// RFC 7692 §5, §7.1: which offer is accepted.
+#[test]
+fn the_extensions_corpus_holds() {
+    replay("extensions", targets::extensions);
+}
+
+/// RFC 7692 §7.2: compressed messages.
+#[test]
+fn the_inflate_corpus_holds() {
+    replay("inflate", targets::inflate);
+}
+
+/// Control messages of the market-stream protocol.
+#[test]
+fn the_control_corpus_holds() {
+    replay("control", targets::control);
+}
+
+/// Lines of a feed, read and pushed.
+#[test]
+fn the_lines_corpus_holds() {
+    replay("lines", targets::lines);
+}
+
+/// Order-book differences and clients that lag.
+#[test]
+fn the_depth_corpus_holds() {
+    replay("depth", targets::depth);
+}
+
+/// Events in every view.
+#[test]
+fn the_envelope_corpus_holds() {
+    replay("envelope", targets::envelope);
+}
+
+/// Paths, RFC 6455 §3 URLs, RFC 6454 origins.
+#[test]
+fn the_addresses_corpus_holds() {
+    replay("addresses", targets::addresses);
+}
+
 /// Fuzzing starts from inputs that reach every rule: RFC 6455 §5, §7 and §8 as frames.
 #[test]
 fn the_decoder_corpus_breaks_every_rule_of_framing() {

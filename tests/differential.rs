@@ -1,24 +1,18 @@
 //! Frames through our protocol core and through tungstenite's, an implementation with which it has
 //! nothing in common: the same messages, or both fail.
 //!
-//! Where the two differ, the RFC decides, and a test of its own shows the difference:
-//!
-//! * §5.2: a length in more bytes than it needs is taken by tungstenite, and refused here.
-//! * §7.4: for a close code that must not be on the wire, tungstenite reports a valid frame with
-//!   code 1002; here the connection fails. Code 1014, which the IANA registry lists, is one of those
-//!   there and valid here.
-//! * §7.1.7: tungstenite looks at a frame once all of it is there. Here a rule that is broken by the
-//!   first bytes fails the connection at once.
+//! What they are compared by, and where they differ, is in `fuzz/src/differential.rs`; here are
+//! frames that are mostly right, and a test for each difference.
 
 #![allow(clippy::indexing_slicing, reason = "tests may index, in their strategies too")]
 
+use both::{Seen, differential, ours, theirs};
 use proptest::prelude::*;
-use std::io::{self, Read, Write};
 use std::sync::Arc;
-use tickwire::proto::{
-    CloseCode, Config, Connection, Event, Header, Limits, Message, Millis, OpCode, Role, mask,
-};
-use tungstenite::protocol::{self, WebSocket, WebSocketConfig};
+use tickwire::proto::{Config, Connection, Header, Millis, OpCode, Role, mask};
+
+#[path = "../fuzz/src/differential.rs"]
+pub mod both;
 
 /// The key of every frame that a client sends.
 const KEY: mask::Key = [0x37, 0xfa, 0x21, 0x3d];
@@ -28,134 +22,6 @@ const NOW: Millis = Millis(0);
 /// In the first byte of a frame (§5.2).
 const FIN: u8 = 0x80;
 const OPCODE: u8 = 0x0f;
-
-/// Limits that both know. tungstenite has none for the number of frames in a message, and holds
-/// control frames, which have a limit of their own, to that of frames.
-const FRAME_BYTES_MAX: u16 = 300;
-const MESSAGE_BYTES_MAX: u16 = 500;
-
-/// What an end of a connection has seen.
-#[derive(Debug, PartialEq)]
-enum Seen {
-    Text(String),
-    Binary(Vec<u8>),
-    Ping(Vec<u8>),
-    Pong(Vec<u8>),
-    Close(Option<(u16, String)>),
-    /// The connection failed.
-    Failure,
-}
-
-/// What `role` sees in `input` with tickwire, and what it sends in return.
-fn ours(role: Role, input: &[u8], bytes_at_once: usize) -> (Vec<Seen>, Vec<u8>) {
-    let limits = Limits {
-        frame_bytes_max: FRAME_BYTES_MAX.into(),
-        message_bytes_max: MESSAGE_BYTES_MAX.into(),
-        ..Limits::default()
-    };
-    let mut connection = Connection::new(Arc::new(Config { limits, ..Config::new(role) }), NOW);
-    let (mut seen, mut output) = (Vec::new(), Vec::new());
-    for piece in input.chunks(bytes_at_once) {
-        let mut piece = piece.to_vec();
-        let mut at = 0;
-        while let Some(rest) = piece.get_mut(at..) {
-            match connection.handle_input(rest, NOW, &mut output) {
-                Err(_) => {
-                    seen.push(Seen::Failure);
-                    return (seen, output);
-                }
-                Ok(step) => {
-                    at += step.consumed;
-                    let Some(event) = step.event else { break };
-                    seen.push(event.into());
-                }
-            }
-        }
-    }
-    (seen, output)
-}
-
-impl From<Event<'_>> for Seen {
-    fn from(event: Event<'_>) -> Self {
-        match event {
-            Event::Message(Message::Text(text)) => Self::Text(text.to_owned()),
-            Event::Message(Message::Binary(bytes)) => Self::Binary(bytes.to_vec()),
-            Event::Ping(payload) => Self::Ping(payload.to_vec()),
-            Event::Pong(payload) => Self::Pong(payload.to_vec()),
-            Event::Close(frame) if frame.code == CloseCode::NO_STATUS => Self::Close(None),
-            Event::Close(frame) => {
-                Self::Close(Some((frame.code.number(), frame.reason.to_owned())))
-            }
-        }
-    }
-}
-
-/// What `role` sees in `input` with tungstenite, and what it sends in return.
-fn theirs(role: Role, input: &[u8], bytes_at_once: usize) -> (Vec<Seen>, Vec<u8>) {
-    let config = WebSocketConfig::default()
-        .max_frame_size(Some(FRAME_BYTES_MAX.into()))
-        .max_message_size(Some(MESSAGE_BYTES_MAX.into()));
-    let role = match role {
-        Role::Server => protocol::Role::Server,
-        Role::Client(_) => protocol::Role::Client,
-    };
-    let wire = Wire { input, bytes_at_once, output: Vec::new() };
-    let mut socket = WebSocket::from_raw_socket(wire, role, Some(config));
-    let mut seen = Vec::new();
-    loop {
-        seen.push(match socket.read() {
-            Ok(tungstenite::Message::Text(text)) => Seen::Text(text.as_str().to_owned()),
-            Ok(tungstenite::Message::Binary(bytes)) => Seen::Binary(bytes.to_vec()),
-            Ok(tungstenite::Message::Ping(payload)) => Seen::Ping(payload.to_vec()),
-            Ok(tungstenite::Message::Pong(payload)) => Seen::Pong(payload.to_vec()),
-            Ok(tungstenite::Message::Close(frame)) => Seen::Close(
-                frame.map(|frame| (frame.code.into(), frame.reason.as_str().to_owned())),
-            ),
-            Ok(tungstenite::Message::Frame(_)) => unreachable!("reading gives no frames"),
-            // All is read: as much as can be told of it was told.
-            Err(tungstenite::Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
-                break;
-            }
-            Err(tungstenite::Error::ConnectionClosed) => break,
-            Err(_) => Seen::Failure,
-        });
-        // Nothing is to be processed after either (§5.5.1, §7.1.7).
-        if matches!(seen.last(), Some(Seen::Failure | Seen::Close(_))) {
-            let _ = socket.flush();
-            break;
-        }
-    }
-    (seen, std::mem::take(&mut socket.get_mut().output))
-}
-
-/// A socket in memory that gives no more than `bytes_at_once` in one read.
-struct Wire<'a> {
-    input: &'a [u8],
-    bytes_at_once: usize,
-    output: Vec<u8>,
-}
-
-impl Read for Wire<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.input.is_empty() {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
-        let len = self.bytes_at_once.min(buffer.len());
-        self.input.take(len as u64).read(buffer).inspect(|len| {
-            self.input = self.input.get(*len..).unwrap_or_default();
-        })
-    }
-}
-
-impl Write for Wire<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.output.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
 
 /// The payloads of the pongs among the frames that `sender` sent, all of them short.
 fn pongs(sender: Role, sent: &[u8]) -> Vec<Vec<u8>> {
@@ -313,10 +179,28 @@ proptest! {
         for frame in &frames {
             frame.append(role, &mut input);
         }
-        let (seen, sent) = ours(role, &input, bytes_at_once);
+        let (seen, sent, _) = ours(role, &input, bytes_at_once);
         let (seen_there, sent_there) = theirs(role, &input, bytes_at_once);
         prop_assert_eq!(&seen, &seen_there);
         prop_assert_eq!(pongs(role, &sent), pongs(role, &sent_there));
+    }
+
+    /// §5: the comparison that fuzzing makes holds of these frames too, damaged in any byte.
+    #[test]
+    fn they_differ_in_nothing_else(
+        frames in conversation(), from_client: bool, at: prop::sample::Index, byte: u8,
+    ) {
+        let role = if from_client { Role::Server } else { CLIENT };
+        let mut input = Vec::new();
+        for frame in &frames {
+            frame.append(role, &mut input);
+        }
+        differential(&input);
+        if !input.is_empty() {
+            let at = at.index(input.len());
+            input[at] = byte;
+            differential(&input);
+        }
     }
 
     /// §5.2: what we send is what tungstenite understands, in either role.
