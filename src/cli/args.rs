@@ -1,6 +1,7 @@
 //! Arguments that all three servers take.
 
 use super::message_limits::MessageLimitArguments;
+use super::queue_limits::{QueueDefaults, QueueLimitArguments};
 use super::run::{self, Listening};
 use super::settings::SettingsArguments;
 use super::units::{
@@ -147,10 +148,8 @@ pub(super) struct ServerArguments {
     #[arg(long, value_name = "ORIGIN", value_delimiter = ',', help_heading = SERVER)]
     allow_origin: Vec<OriginArgument>,
 
-    /// Bytes queued for a client that reads too slowly, before it is closed with code 1008
-    /// [default: serve 4MiB; echo and chat 16MiB or four times the message limit]
-    #[arg(long, value_name = "BYTES", value_parser = bytes, help_heading = LIMITS)]
-    send_queue: Option<u64>,
+    #[command(flatten)]
+    queue_limits: QueueLimitArguments,
 
     #[command(flatten)]
     message_limits: MessageLimitArguments,
@@ -218,9 +217,8 @@ impl ServerArguments {
                 OriginArgument::Pattern(pattern) => patterns.push(pattern.clone()),
             }
         }
-        let send_queue = self.send_queue.unwrap_or(defaults.send_queue);
         let threshold = self.deflate_threshold.unwrap_or(defaults.deflate_threshold);
-        Options {
+        let options = Options {
             workers: self.workers,
             waiting: if self.spin { Waiting::Spin } else { Waiting::Sleep },
             pin: self.pin.clone().unwrap_or_default().0,
@@ -249,11 +247,11 @@ impl ServerArguments {
             unfinished_bytes_max: self.max_unfinished,
             linger_bytes_max: self.max_linger.unwrap_or(defaults.linger),
             origins: if any { Origins::Any } else { Origins::Listed(patterns) },
-            send_queue_bytes_max: usize::try_from(send_queue).unwrap_or(usize::MAX),
             inbox_events_max: usize::try_from(self.inbox).unwrap_or(usize::MAX),
             drain_timeout: self.drain_timeout,
             ..Options::default()
-        }
+        };
+        self.queue_limits.limit(options, defaults.queue)
     }
 
     /// What could surprise the user, said at the start.
@@ -304,8 +302,8 @@ impl RelayArguments {
 /// What depends on what a server does, where the user does not say.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Defaults {
-    /// Bytes queued for a client that reads too slowly.
-    pub(super) send_queue: u64,
+    /// What waits for a client that reads too slowly.
+    pub(super) queue: QueueDefaults,
     /// Messages of fewer bytes are sent plain.
     pub(super) deflate_threshold: u64,
     /// Frames that one message may come in.
@@ -320,9 +318,9 @@ impl Defaults {
     /// For a server that sends what it is sent: every message up to the limit gets through, and
     /// comes back compressed if that makes it smaller.
     fn for_messages_up_to(max_message: u64) -> Self {
-        let send_queue = max_message.saturating_mul(4).max(SEND_QUEUE_BYTES_MIN);
+        let bytes = max_message.saturating_mul(4).max(SEND_QUEUE_BYTES_MIN);
         Self {
-            send_queue,
+            queue: QueueDefaults { bytes, age: None },
             deflate_threshold: 1,
             fragments: Limits::default().fragments_max,
             connections_per_address: 0,

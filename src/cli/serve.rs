@@ -2,6 +2,7 @@
 
 use super::args::{Defaults, LIMITS, ServerArguments};
 use super::feeds::{Feed, Simulation, Source};
+use super::queue_limits::QueueDefaults;
 use super::run::{self, Listening};
 use super::socket_feed::SocketFeed;
 use super::units::{OptionalDuration, bytes, duration, optional_duration, percent};
@@ -21,7 +22,7 @@ const ATTEMPTS_SPAN: Duration = Duration::from_secs(300);
 /// clients say fits in a frame. An address may be an office's: a thousand connections are more than
 /// it has, and a hundredth of all.
 const DEFAULTS: Defaults = Defaults {
-    send_queue: 4 << 20,
+    queue: QueueDefaults { bytes: 4 << 20, age: Some(Duration::from_secs(30)) },
     deflate_threshold: 200,
     fragments: 1024,
     connections_per_address: 1000,
