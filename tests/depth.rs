@@ -67,19 +67,23 @@ impl Market {
     }
 }
 
-/// What a client keeps: quantities by side and price.
+/// What a client keeps: quantities by side and price, and how far it has come.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Book(BTreeMap<(String, String), String>);
+struct Book {
+    levels: BTreeMap<(String, String), String>,
+    last_update_id: u64,
+}
 
 impl Book {
     fn apply(&mut self, diff: &Value) {
+        self.last_update_id = diff["u"].as_u64().expect("an id");
         for side in ["b", "a"] {
             for level in diff[side].as_array().expect("levels") {
                 let [price, quantity] = [0, 1].map(|n| level[n].as_str().expect("text").to_owned());
                 if quantity.bytes().all(|byte| matches!(byte, b'0' | b'.')) {
-                    self.0.remove(&(side.to_owned(), price));
+                    self.levels.remove(&(side.to_owned(), price));
                 } else {
-                    self.0.insert((side.to_owned(), price), quantity);
+                    self.levels.insert((side.to_owned(), price), quantity);
                 }
             }
         }
@@ -173,6 +177,35 @@ fn those_who_lag_from_different_moments_on_each_get_their_own() {
     // The late one began with a snapshot.
     follow(&mut late, &mut snapshot, (late_first, market.last_update_id), 1);
     assert_eq!(snapshot, market.book);
+}
+
+/// While diffs go on coming: what was folded into one does not come once more.
+#[test]
+fn whoever_resumes_while_the_market_moves_sees_no_diff_twice() {
+    let server = serve(Options { send_queue_bytes_max: 64 << 10, ..options() });
+    let mut market = Market::new();
+    let first = market.last_update_id + 1;
+    let mut slow = Client::open_at(server.address, &format!("/ws/{STREAM}"));
+    let (mut book, mut next, mut resumed) = (Book::default(), first, 0);
+    while resumed < 20 {
+        let before = server.stats().folded;
+        let topic = topic(&server);
+        while server.stats().folded < before + 100 {
+            server.publisher.publish_waiting(&topic, market.diff().as_str().into());
+        }
+        // It reads on while more is published, and catches up.
+        let last = market.last_update_id;
+        for _ in 0..50 {
+            server.publisher.publish(&topic, market.diff().as_str().into());
+            follow(&mut slow, &mut book, (next, next), 1);
+            next = book.last_update_id + 1;
+        }
+        follow(&mut slow, &mut book, (next, last), 1);
+        next = book.last_update_id + 1;
+        resumed += 1;
+    }
+    follow(&mut slow, &mut book, (next, market.last_update_id), 1);
+    assert_eq!(book, market.book);
 }
 
 /// What is no diff cannot be folded: those who lag are told so rather than left with a wrong book.

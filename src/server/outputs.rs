@@ -12,6 +12,7 @@
 
 mod backlog;
 mod events;
+mod output;
 mod writing;
 
 pub(super) use backlog::{Overdue, QueueLimits};
@@ -28,48 +29,13 @@ use crate::outbox::Outbox;
 use crate::proto::frame::{Position, encode_header};
 use crate::proto::{Message, Millis};
 use backlog::Backlogs;
+use output::{Gate, Output, Piece};
 use std::io;
 use std::ops::Range;
 use writing::{Cork, write, write_pieces};
 
 /// Room that the arena keeps from turn to turn.
 const ARENA_RETAINED_BYTES_MAX: usize = 4 << 20;
-
-const NONE: u32 = u32::MAX;
-
-/// One connection's part.
-#[derive(Debug)]
-struct Output {
-    /// What it is to send in this turn, or the end of that.
-    last: Range<usize>,
-    outbox: Option<Box<Outbox>>,
-    /// The ranges before `last`, the latest first: a list in [`Outputs::pieces`].
-    earlier: u32,
-    /// Grows when the connection's place is taken anew.
-    generation: u32,
-    /// Bytes at the front of this turn's ranges that are an HTTP answer.
-    preamble: u32,
-    wants: Wants,
-    gate: Gate,
-    dirty: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Gate {
-    Open,
-    /// A close frame, or the answer to a failed handshake, was the last thing to send.
-    Shut,
-    /// More was sent at once than its queue takes.
-    Overflowed,
-    /// A write has failed: the connection is gone.
-    Broken,
-}
-
-#[derive(Clone, Debug)]
-struct Piece {
-    range: Range<usize>,
-    earlier: u32,
-}
 
 /// What a flush came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -389,10 +355,19 @@ impl Outputs {
         tcp: &impl Transport,
         means: &mut Means<'_>,
     ) -> io::Result<(Flushed, usize)> {
-        let Some(output) = self.by_index.get_mut(index) else {
+        let Self { by_index, arena, pieces, ranges, backlogs, .. } = self;
+        let Some(output) = by_index.get_mut(index).filter(|output| output.outbox.is_some()) else {
             return Ok((Flushed::Done, 0));
         };
-        output.write_queued(&mut self.backlogs, tcp, means)
+        // What came in this turn belongs behind what waits, and what is folded may have it already.
+        let preamble = output.take_ranges(pieces, ranges);
+        if let Some(outbox) = &mut output.outbox {
+            let queued = backlogs.queue(outbox, (arena, ranges), 0, preamble, means);
+            if queued != Flushed::Queued {
+                return Ok((queued, 0));
+            }
+        }
+        output.write_queued(backlogs, tcp, means)
     }
 
     /// Drops all queued frames of which no byte has gone, queues `farewell` in their place and
@@ -417,7 +392,7 @@ impl Outputs {
             let _ = backlogs.queue_reply(outbox, farewell, 0, means);
         }
         output.gate = Gate::Shut;
-        dropped.bytes
+        dropped.bytes + ranges.iter().map(Range::len).sum::<usize>()
     }
 
     /// When something is due for what the connection has queued.
@@ -440,59 +415,5 @@ impl Outputs {
         let held = |output: &Output| output.outbox.as_ref().map_or(0, |outbox| outbox.held());
         let (largest, index) = open.max_by_key(|(output, _)| held(output))?;
         (held(largest) > 0).then_some(Key { index, generation: largest.generation })
-    }
-}
-
-impl Output {
-    fn new() -> Self {
-        Self {
-            last: 0..0,
-            outbox: None,
-            earlier: NONE,
-            generation: 0,
-            preamble: 0,
-            wants: Wants::default(),
-            gate: Gate::Open,
-            dirty: false,
-        }
-    }
-
-    /// Notes it among those to be flushed, once.
-    fn mark_dirty(&mut self, index: u32, dirty: &mut Vec<Key>) {
-        if !self.dirty {
-            self.dirty = true;
-            dirty.push(Key { index, generation: self.generation });
-        }
-    }
-
-    /// Writes from its queue. An empty one is dropped.
-    fn write_queued<T: Transport + ?Sized>(
-        &mut self,
-        backlogs: &mut Backlogs,
-        tcp: &T,
-        means: &mut Means<'_>,
-    ) -> io::Result<(Flushed, usize)> {
-        let Some(outbox) = &mut self.outbox else {
-            return Ok((Flushed::Done, 0));
-        };
-        let written = backlogs.write(outbox, tcp, self.wants, means)?;
-        if outbox.is_empty() {
-            self.outbox = None;
-        }
-        Ok(written)
-    }
-
-    /// Moves its ranges of this turn to `ranges`, in order; yields how many bytes at their front
-    /// are an HTTP answer.
-    fn take_ranges(&mut self, pieces: &[Piece], ranges: &mut Vec<Range<usize>>) -> usize {
-        ranges.clear();
-        ranges.push(std::mem::take(&mut self.last));
-        let mut earlier = std::mem::replace(&mut self.earlier, NONE);
-        while let Some(piece) = pieces.get(earlier as usize) {
-            ranges.push(piece.range.clone());
-            earlier = piece.earlier;
-        }
-        ranges.reverse();
-        std::mem::take(&mut self.preamble) as usize
     }
 }

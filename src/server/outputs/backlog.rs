@@ -21,6 +21,9 @@ use std::ops::Range;
 use std::rc::Rc;
 use std::time::Duration;
 
+/// What a flush can add to one queue, if all is small frames.
+const FLUSH_BYTES_MAX: usize = 16 << 20;
+
 /// How much may wait, and for how long.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::server) struct QueueLimits {
@@ -72,9 +75,11 @@ impl Backlogs {
 
     /// From where on the connection that holds most has to go.
     pub(super) fn is_over_total(&self) -> bool {
-        // A little early: a frame that finds no room would cost the connection it is for.
-        let reserve = (self.limits.total_bytes_max / 8).min(2 << 20);
-        self.held > self.limits.total_bytes_max - reserve
+        // Early enough that the next flush finds room: a frame that finds none would cost the
+        // connection that it is for, however little that holds.
+        let total = self.limits.total_bytes_max;
+        let reserve = (total / 8).max(FLUSH_BYTES_MAX.min(total / 2));
+        self.held > total - reserve
     }
 
     /// Queues ranges of the arena, of whose bytes `gone` have left already; their first `preamble`
