@@ -36,8 +36,17 @@ impl Program {
 
     /// Starts a server on a free port; its first line.
     pub(crate) fn start_and_tell(arguments: &[&str]) -> (Self, String) {
+        Self::spawn("127.0.0.1:0", arguments)
+    }
+
+    /// Starts a server where one was before.
+    pub(crate) fn start_at(address: SocketAddr, arguments: &[&str]) -> Self {
+        Self::spawn(&address.to_string(), arguments).0
+    }
+
+    fn spawn(listen: &str, arguments: &[&str]) -> (Self, String) {
         let mut command = command(arguments);
-        command.args(["--listen", "127.0.0.1:0"]).stdin(Stdio::piped());
+        command.args(["--listen", listen]).stdin(Stdio::piped());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the program starts");
         let (stdout, log) = (lines(child.stdout.take()), lines(child.stderr.take()));
@@ -66,7 +75,7 @@ impl Program {
         }
     }
 
-    /// Sends a signal: `TERM`, `INT`.
+    /// Sends a signal: `TERM`, `INT`, `KILL`.
     pub(crate) fn signal(&self, name: &str) {
         signal(self.child.id(), name);
     }
