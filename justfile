@@ -28,6 +28,10 @@ instructions *arguments:
 peers *arguments:
     benches/peers/run {{ arguments }}
 
+# 10,000 clients, honest and not, a stop and a kill; arguments go to benches/reliability/run.
+reliability *arguments:
+    benches/reliability/run {{ arguments }}
+
 # The Autobahn suite against `tickwire echo`; arguments go to autobahn/run.
 autobahn *arguments:
     autobahn/run {{ arguments }}

@@ -293,7 +293,7 @@ fn what_waits_too_long_closes_its_connection() {
     let stage = Stage::new(Options { send_queue_age_max: age, ..options() });
     let trades = topic(&stage, "trades", Lag::Close);
     let slow = stage.subscriber(&["trades"]);
-    publish_until(&stage, &trades, |stats| stats.queued_events > 0);
+    publish_until(&stage, &trades, |stats| stats.queued_events > 1000);
     stage.ends.expect_abnormal(Cause::SlowConsumer);
     drop(slow);
     expect_settled(&stage);

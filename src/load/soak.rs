@@ -25,7 +25,7 @@ use super::schedule::Rate;
 use std::time::Duration;
 
 /// For the server to notice that everybody has gone, and to say so in its descriptors.
-const REST: Duration = Duration::from_secs(12);
+const REST: Duration = Duration::from_secs(8);
 
 /// Whether the server may be stopped and started in the meantime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -106,6 +106,12 @@ impl Client {
         socket.set_linger(Some(Duration::ZERO)).expect("the connection stands");
     }
 
+    /// Has the kernel keep little of what comes: a peer soon notices that nobody reads.
+    pub(crate) fn receive_little(&mut self) {
+        let socket = socket2::SockRef::from(&self.stream);
+        socket.set_recv_buffer_size(8 << 10).expect("the connection stands");
+    }
+
     /// A second handle, to send from another thread.
     pub(crate) fn writer(&self) -> TcpStream {
         self.stream.try_clone().expect("a descriptor is free")

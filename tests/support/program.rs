@@ -39,16 +39,21 @@ impl Program {
         let mut command = Command::new("sh");
         command.args(["-c", &format!("{shell}; exec \"$0\" \"$@\"")]);
         command.arg(env!("CARGO_BIN_EXE_tickwire")).args(arguments).env_remove("TICKWIRE_LOG");
-        Self::spawn(command).0
+        Self::spawn("127.0.0.1:0", command).0
     }
 
     /// Starts a server on a free port; its first line.
     pub(crate) fn start_and_tell(arguments: &[&str]) -> (Self, String) {
-        Self::spawn(command(arguments))
+        Self::spawn("127.0.0.1:0", command(arguments))
     }
 
-    fn spawn(mut command: Command) -> (Self, String) {
-        command.args(["--listen", "127.0.0.1:0"]).stdin(Stdio::piped());
+    /// Starts a server where one was before.
+    pub(crate) fn start_at(address: SocketAddr, arguments: &[&str]) -> Self {
+        Self::spawn(&address.to_string(), command(arguments)).0
+    }
+
+    fn spawn(listen: &str, mut command: Command) -> (Self, String) {
+        command.args(["--listen", listen]).stdin(Stdio::piped());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the program starts");
         let (stdout, log) = (lines(child.stdout.take()), lines(child.stderr.take()));
@@ -77,7 +82,7 @@ impl Program {
         }
     }
 
-    /// Sends a signal: `TERM`, `INT`.
+    /// Sends a signal: `TERM`, `INT`, `KILL`.
     pub(crate) fn signal(&self, name: &str) {
         signal(self.child.id(), name);
     }

@@ -2,22 +2,24 @@
 //! Invariant: at most [`UNDER_WAY_MAX`] handshakes are under way at once, and a turn looks at each
 //! place ten times a second at most.
 
+mod verdicts;
+
 use super::ends::Ends;
 use super::place::{Place, Role, Stage, Way};
 use super::sampler::Sampler;
 use super::spell::{Spell, Spells};
-use super::{Restarts, Soak, Tally};
+use super::{Soak, Tally};
 use crate::load::client::Reads;
 use crate::load::clock::{Clock, Nanos};
 use crate::load::drive::{Phase, Plan};
 use crate::load::error::{End, LoadError};
 use crate::load::faults::{Fault, Faults};
 use crate::load::fleet::Fleet;
-use crate::load::ledger::{Found, Ledger};
+use crate::load::ledger::Ledger;
 use crate::load::scenario::{Link, Scenario};
 use crate::load::schedule::Schedule;
 use crate::load::stamp::Envelope;
-use crate::load::subscription::{REQUESTS, Reply, Subscription};
+use crate::load::subscription::{REQUESTS, Subscription};
 use crate::proto::Message;
 use std::collections::VecDeque;
 
@@ -26,13 +28,8 @@ const BEAT: Nanos = 100_000_000;
 const BEATS_A_SECOND: usize = 10;
 /// Handshakes under way at once, so that no server's backlog overflows.
 const UNDER_WAY_MAX: usize = 128;
-/// Before anybody tries again, where somebody could not connect.
-const RETRY_AFTER: Nanos = 200_000_000;
 /// How far to look for an honest client that may leave.
 const LEAVERS_SOUGHT_MAX: usize = 64;
-/// The stream of the event that announces a server's stop.
-const SHUTDOWN_STREAM: &[u8] = b"!serverShutdown";
-
 /// A soak under way.
 #[derive(Debug)]
 pub(crate) struct Crowd {
@@ -282,100 +279,6 @@ impl Crowd {
             place.enter(Stage::Dialling, now);
             self.under_way += usize::from(place.role != Role::Unfinished);
             fleet.dial_and_say(number, place.role.manner());
-        }
-    }
-
-    /// A handshake has failed.
-    fn on_not_opened(&mut self, number: usize, end: &End, now: Nanos) {
-        let Some(place) = self.begin_anew(number, now) else {
-            return;
-        };
-        if matches!(end, End::Io(_)) {
-            self.retry_at = now + RETRY_AFTER;
-        }
-        match place.role {
-            Role::Unfinished if !matches!(end, End::Violation(_)) => self.ends.unfinished(),
-            _ => {
-                self.ends.not_opened();
-                if self.soak.restarts == Restarts::Faults {
-                    self.note(Fault::NotOpened, 1, number, end);
-                }
-            }
-        }
-    }
-
-    /// A connection that we were about to end has ended.
-    fn on_left(&mut self, number: usize, way: Way, end: &End) {
-        let expected = match way {
-            Way::Close => matches!(end, End::ByUs),
-            Way::HalfClose => matches!(end, End::Vanished),
-            Way::Hang | Way::Drop | Way::Reset => true,
-        };
-        if !expected && self.soak.restarts == Restarts::Faults {
-            self.note(Fault::Lost, 1, number, &format!("{}, and {end}", way.title()));
-        }
-    }
-
-    /// The server has ended an honest client's connection.
-    fn on_honest_end(&mut self, number: usize, told: bool, end: &End) {
-        match (self.soak.restarts, end) {
-            (Restarts::Allowed, End::Closed(1001 | 1012)) if !told => {
-                let said = "closed by a server that stops without serverShutdown";
-                self.note(Fault::Missing, 1, number, &said);
-            }
-            // A server that was killed says nothing to anybody.
-            (Restarts::Allowed, End::Closed(1001 | 1012) | End::Vanished | End::Io(_)) => {}
-            _ => self.note(Fault::Lost, 1, number, end),
-        }
-    }
-
-    fn on_event(&mut self, number: usize, envelope: &Envelope<'_>, now: Nanos) {
-        let Some(place) = self.places.get_mut(number) else {
-            return;
-        };
-        if envelope.stream == SHUTDOWN_STREAM {
-            place.told_of_shutdown = true;
-            self.ends.shutdowns_told += 1;
-            return;
-        }
-        let (honest, stage) = (place.role.is_honest(), place.stage);
-        let found = self.ledger.take(number, envelope);
-        match found {
-            Found::First | Found::Next => {}
-            Found::LeftOut(count) if honest => self.tally.left_out_honest += count,
-            Found::LeftOut(count) => self.tally.left_out_behind += count,
-            Found::Missing(count) => self.note(Fault::Missing, count, number, envelope),
-            Found::Repeated => self.note(Fault::Repeated, 1, number, envelope),
-            Found::Unknown => return self.note(Fault::Wrong, 1, number, envelope),
-        }
-        self.tally.received += 1;
-        if self.phase != Phase::Measuring {
-            return;
-        }
-        self.tally.measured += 1;
-        // The first of a stream may be a last value, which came in long ago.
-        if honest
-            && stage == Stage::Open
-            && found != Found::First
-            && let (Some(stamp), Some(clock)) = (envelope.stamp_ns(), self.clock)
-        {
-            self.spells.record(now, clock.of_day(now).saturating_sub(stamp));
-        }
-    }
-
-    fn on_reply(&mut self, number: usize, text: &str) {
-        match Reply::read(text) {
-            Reply::Done | Reply::NoSequence => {}
-            Reply::Refused(answer) => self.refused = Some(answer),
-            Reply::Strange(said) => {
-                let said = format!("neither event nor reply: {said}");
-                return self.note(Fault::Wrong, 1, number, &said);
-            }
-        }
-        let opening = self.phase == Phase::Opening;
-        if let Some(place) = self.places.get_mut(number) {
-            place.unanswered = place.unanswered.saturating_sub(1);
-            self.awaited -= usize::from(opening && place.unanswered == 0 && self.awaited > 0);
         }
     }
 }

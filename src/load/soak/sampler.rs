@@ -85,13 +85,11 @@ impl Sampler {
             return;
         };
         let (peak_bytes, peak_descriptors) = self.peak;
-        let after = self.last.unwrap_or(*end);
         for (key, title, bytes) in [
             ("resident_bytes_before", "memory before", before.resident_bytes),
             ("resident_bytes_start", "memory at the start", first.resident_bytes),
             ("resident_bytes_peak", "memory at most", peak_bytes),
             ("resident_bytes_end", "memory at the end", end.resident_bytes),
-            ("resident_bytes_after", "memory when all had gone", after.resident_bytes),
         ] {
             report.figure(key, title, float(bytes), Unit::Bytes);
         }
@@ -103,9 +101,15 @@ impl Sampler {
             ("descriptors_before", "descriptors before", before.descriptors),
             ("descriptors_peak", "descriptors at most", peak_descriptors),
             ("descriptors_end", "descriptors at the end", end.descriptors),
-            ("descriptors_after", "descriptors when all had gone", after.descriptors),
         ] {
             report.count(key, title, count);
+        }
+        // A server that has been stopped has nothing.
+        if let Some(after) = self.last {
+            let (title, bytes) = ("memory when all had gone", float(after.resident_bytes));
+            report.figure("resident_bytes_after", title, bytes, Unit::Bytes);
+            let title = "descriptors when all had gone";
+            report.count("descriptors_after", title, after.descriptors);
         }
     }
 }
