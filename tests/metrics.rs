@@ -20,8 +20,8 @@ fn start(arguments: &[&str]) -> (Program, SocketAddr) {
     loop {
         let line = program.stdout.recv_timeout(DEADLINE).expect("it says where the metrics are");
         if let Some((_, rest)) = line.split_once("watch  http://") {
-            let (address, _) = rest.split_once('/').unwrap();
-            return (program, address.parse().unwrap());
+            let address = rest.split('/').next().and_then(|address| address.parse().ok());
+            return (program, address.expect("an address"));
         }
     }
 }
@@ -61,7 +61,7 @@ fn samples(text: &str) -> HashMap<String, f64> {
             assert!(name == family && name.ends_with(&format!("_{unit}")), "{line}");
         } else {
             let (series, value) = line.rsplit_once(' ').expect(line);
-            let name = series.split('{').next().unwrap();
+            let name = series.split('{').next().unwrap_or(series);
             let suffix = name.strip_prefix(family).unwrap_or_else(|| panic!("{family}: {line}"));
             let suffixes: &[&str] = match kind {
                 "counter" => &["_total"],
@@ -108,7 +108,8 @@ fn check_histogram(family: &str, text: &str, samples: &HashMap<String, f64>) {
     let (mut bound, mut within, mut bounds) = (f64::MIN, 0.0, 0);
     for line in text.lines().filter_map(|line| line.strip_prefix(&start)) {
         let (le, count) = line.split_once("\"} ").expect(line);
-        let (le, count): (f64, f64) = (le.parse().unwrap(), count.parse().unwrap());
+        let number = |text: &str| text.parse::<f64>().expect(line);
+        let (le, count) = (number(le), number(count));
         assert!(le > bound && count >= within, "{family}: {line}");
         (bound, within, bounds) = (le, count, bounds + 1);
     }

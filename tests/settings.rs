@@ -15,8 +15,8 @@ const SERVERS: [&str; 3] = ["serve", "echo", "chat"];
 /// A file of this name with this text.
 fn file(name: &str, text: &str) -> String {
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
-    std::fs::write(&path, text).unwrap();
-    path.to_str().unwrap().to_owned()
+    std::fs::write(&path, text).expect("the folder is there");
+    path.to_str().expect("its name is UTF-8").to_owned()
 }
 
 /// What a server says of all its settings.

@@ -1,14 +1,16 @@
 //! Open files: how many this process may have (RLIMIT_NOFILE), and more where it may ask for more.
 //! Each connection is one, so this is what bounds how many a server holds.
 
+use super::args::ServerArguments;
 use anyhow::ensure;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Descriptors besides those of connections: standard streams, signals, a feed and its producers,
-/// the metrics' own server.
-const OTHERS: u64 = 192;
-/// And those of a worker's event loop and listener.
+/// Descriptors besides those of connections: standard streams, signals, a feed and its producers.
+const OTHERS: u64 = 96;
+/// Those of a worker's event loop and listener.
 const OTHERS_A_WORKER: u64 = 8;
+/// Those of the metrics' own server and its clients.
+const OTHERS_OF_METRICS: u64 = 64;
 /// Descriptors of a client besides those of its connections.
 const OTHERS_OF_A_CLIENT: u64 = 32;
 /// Room for fewer connections is worth a warning.
@@ -16,13 +18,14 @@ const ROOM_MIN: u64 = 4096;
 
 /// Raises the limit to what the system allows, and says what that has room for. `wanted` is how
 /// many connections the server would take.
-pub(super) fn make_room(workers: usize, wanted: Option<u64>) {
+pub(super) fn make_room(arguments: &ServerArguments, wanted: Option<u64>) {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     // Where it is refused there is what there was.
     let _ = setrlimit(Resource::Nofile, raised);
     let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    let others = OTHERS + OTHERS_A_WORKER * workers as u64;
+    let metrics = arguments.metrics.map_or(0, |_| OTHERS_OF_METRICS);
+    let others = OTHERS + OTHERS_A_WORKER * arguments.workers as u64 + metrics;
     let room = descriptors.saturating_sub(others);
     let needed = wanted.unwrap_or(ROOM_MIN);
     if room < needed {
