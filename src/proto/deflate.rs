@@ -14,9 +14,8 @@ const INFLATED_BYTES_AT_ONCE: usize = 8 << 10;
 /// end of an empty block with no compression.
 const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
 
-/// A whole empty block with no compression: inflates to nothing between two blocks, and nowhere
-/// else.
-const EMPTY_BLOCK: [u8; 5] = [0x00, 0x00, 0x00, 0xff, 0xff];
+/// The same and a byte more, which is left over where a block ends with the tail, and nowhere else.
+const TAIL_AND_MORE: [u8; 5] = [0x00, 0x00, 0xff, 0xff, 0x00];
 
 /// How hard to compress, from 1 (fastest) to 9.
 const LEVEL: i32 = 4;
@@ -115,32 +114,12 @@ impl Inflater {
         sink: &mut impl FnMut(&[u8]) -> Result<(), Violation>,
     ) -> Result<(), Violation> {
         let mut rest = piece;
-        let mut buffer = [0; INFLATED_BYTES_AT_ONCE];
         loop {
-            let inflate = self.inflate.get_or_insert_with(|| new_inflate(self.window));
-            let (before_in, before_out) = (inflate.total_in(), inflate.total_out());
-            let status = inflate.decompress(rest, &mut buffer, InflateFlush::NoFlush);
-            let taken = usize::try_from(inflate.total_in() - before_in).unwrap_or_default();
-            let given = usize::try_from(inflate.total_out() - before_out).unwrap_or_default();
-            rest = rest.get(taken..).unwrap_or_default();
-            // What came before an error counts first: so it is when it comes in smaller pieces.
-            sink(buffer.get(..given).unwrap_or_default())?;
-            let status = status.map_err(|_: InflateError| Violation::DeflateInvalid)?;
-            if status == Status::StreamEnd {
-                // §7.2.3.4: a block with BFINAL set ends a stream, not a message: what follows is
-                // another stream.
-                self.inflate = None;
-                if rest.is_empty() {
-                    return Ok(());
-                }
-            } else if given < buffer.len() {
-                // Room was left in the buffer, so nothing is held back.
-                if rest.is_empty() {
-                    return Ok(());
-                }
-                if taken == 0 && given == 0 {
-                    return Err(Violation::DeflateInvalid);
-                }
+            let step = self.step(rest, InflateFlush::NoFlush, sink)?;
+            rest = rest.get(step.taken..).unwrap_or_default();
+            // Where room was left in the buffer, nothing is held back.
+            if rest.is_empty() && step.given < INFLATED_BYTES_AT_ONCE {
+                return Ok(());
             }
         }
     }
@@ -151,17 +130,54 @@ impl Inflater {
         sink: &mut impl FnMut(&[u8]) -> Result<(), Violation>,
     ) -> Result<(), Violation> {
         // §7.2.2: "Append 4 octets of 0x00 0x00 0xff 0xff to the tail end of the payload of the
-        // message."
-        self.push(&TAIL, sink)?;
-        // Between two blocks, and only there, another empty block inflates to nothing.
-        self.push(&EMPTY_BLOCK, &mut |more| {
-            if more.is_empty() { Ok(()) } else { Err(Violation::DeflateInvalid) }
-        })?;
+        // message." zlib stops behind each block; four bytes never fill the buffer.
+        let mut rest: &[u8] = &TAIL_AND_MORE;
+        while rest.len() > 1 {
+            let step = self.step(rest, InflateFlush::Block, sink)?;
+            rest = rest.get(step.taken..).unwrap_or_default();
+        }
+        if rest.is_empty() {
+            return Err(Violation::DeflateInvalid);
+        }
         if self.context == Context::NoTakeover {
             self.inflate = None;
         }
         Ok(())
     }
+
+    /// Inflates what fits in one buffer.
+    fn step(
+        &mut self,
+        input: &[u8],
+        flush: InflateFlush,
+        sink: &mut impl FnMut(&[u8]) -> Result<(), Violation>,
+    ) -> Result<Inflated, Violation> {
+        let mut buffer = [0; INFLATED_BYTES_AT_ONCE];
+        let inflate = self.inflate.get_or_insert_with(|| new_inflate(self.window));
+        let (before_in, before_out) = (inflate.total_in(), inflate.total_out());
+        let status = inflate.decompress(input, &mut buffer, flush);
+        let taken = usize::try_from(inflate.total_in() - before_in).unwrap_or_default();
+        let given = usize::try_from(inflate.total_out() - before_out).unwrap_or_default();
+        // What came before an error counts first: so it is when it comes in smaller pieces.
+        sink(buffer.get(..given).unwrap_or_default())?;
+        let status = status.map_err(|_: InflateError| Violation::DeflateInvalid)?;
+        if status == Status::StreamEnd {
+            // §7.2.3.4: a block with BFINAL set ends a stream, not a message: what follows is
+            // another stream.
+            self.inflate = None;
+        } else if taken == 0 && given == 0 && !input.is_empty() {
+            return Err(Violation::DeflateInvalid);
+        }
+        Ok(Inflated { taken, given })
+    }
+}
+
+/// What one step of inflating did.
+struct Inflated {
+    /// Bytes of the input.
+    taken: usize,
+    /// Bytes handed to the sink.
+    given: usize,
 }
 
 fn new_inflate(window: WindowBits) -> Inflate {
@@ -269,8 +285,27 @@ mod tests {
             let result = inflate(&mut fresh(), &[&whole[..cut]]);
             assert_eq!(result, Err(Violation::DeflateInvalid), "cut at {cut}");
         }
+        // Of 16 letters in all their pairs: a block with codes of its own, described before it.
+        let letters: Vec<u8> = (0..2048_u32).map(|at| b'a' + (at * at / 7 % 16) as u8).collect();
+        let mut whole = Vec::new();
+        assert!(Compressor::new(WindowBits::MAX).compress(&letters, &mut whole));
+        assert_eq!(whole[0] & 7, 0b100, "a block with dynamic codes, not the last one");
+        for cut in 0..whole.len() {
+            let result = inflate(&mut fresh(), &[&whole[..cut]]);
+            assert_eq!(result, Err(Violation::DeflateInvalid), "cut at {cut}");
+        }
         assert_eq!(inflate(&mut fresh(), &[&[0xff; 20]]), Err(Violation::DeflateInvalid));
         assert_eq!(inflate(&mut fresh(), &[&[0x06; 2]]), Err(Violation::DeflateInvalid));
+    }
+
+    /// §7.2.2: the lengths of a block's codes inflate to nothing, however many of them there are: a
+    /// message that ends among them was once taken for an empty one.
+    #[test]
+    fn a_payload_that_ends_in_a_blocks_description_is_refused() {
+        for payload in [&[0x04][..], &[0x04, 0x00, 0x00], &[0x04, 0, 0, 0, 0, 0, 0, 0, 0]] {
+            let result = inflate(&mut fresh(), &[payload]);
+            assert_eq!(result, Err(Violation::DeflateInvalid), "{payload:x?}");
+        }
     }
 
     /// The sink decides when there is enough: nothing more is inflated.
