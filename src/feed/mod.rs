@@ -39,7 +39,9 @@ pub trait Sink {
 pub enum Pace {
     /// Drop the event and count it: its source goes on whether or not anyone keeps up.
     Live,
-    /// Wait for room: its source can wait too, and every event counts.
+    /// Wait for room on the way to subscribers: its source can wait too.
+    Patient,
+    /// Wait for subscribers too, as long as they read: every event counts.
     Lossless,
 }
 

@@ -1,6 +1,6 @@
 //! Live events from any byte stream: standard input, a pipe, a file that grows.
 //! Knows nothing of pacing: each event goes out as it comes. Where there is no room for it the
-//! stream is read no further ([`Pace::Lossless`]): a pipe can wait, and nothing of it is lost.
+//! stream is read no further ([`Pace::Patient`]): a pipe can wait, and nothing of it is lost.
 //! Invariant: nothing is published after the switch was turned off.
 
 use std::io::{self, BufReader, Read};
@@ -51,7 +51,7 @@ impl<R: Read> ReaderFeed<R> {
             if switch.is_stopped() {
                 return Flow::Stop;
             }
-            counters.publish(sink, &event.stream, event.payload, Pace::Lossless)
+            counters.publish(sink, &event.stream, event.payload, Pace::Patient)
         })?;
         tracing::info!(source = self.name, malformed = events.malformed(), "input ended");
         Ok(flow)

@@ -82,8 +82,8 @@ impl Replay {
         self
     }
 
-    /// Publishes to `sink` until the end. A replay waits for room ([`Pace::Lossless`]): rather late
-    /// than incomplete.
+    /// Publishes to `sink` until the end. A replay waits for room ([`Pace::Patient`]): rather late
+    /// than incomplete. As fast as it can go, it waits for subscribers too ([`Pace::Lossless`]).
     ///
     /// A held switch is waited for with the first events already read.
     pub fn run(self, sink: &mut impl Sink, switch: &Switch, counters: &FeedCounters) -> Replayed {
@@ -217,7 +217,7 @@ impl Publisher {
                     return Flow::Stop;
                 }
                 self.events += 1;
-                if counters.publish(sink, stream, payload, Pace::Lossless) == Flow::Stop {
+                if counters.publish(sink, stream, payload, self.timeline.pace()) == Flow::Stop {
                     return Flow::Stop;
                 }
             }
@@ -235,6 +235,13 @@ struct Timeline {
 }
 
 impl Timeline {
+    fn pace(&self) -> Pace {
+        match self.speed {
+            Speed::Times(_) => Pace::Patient,
+            Speed::Max => Pace::Lossless,
+        }
+    }
+
     fn new(speed: Speed) -> Self {
         Self { speed, first_ns: None, latest: Duration::ZERO }
     }

@@ -15,5 +15,5 @@ pub use publisher::{Delivery, Publisher, PublisherStats};
 pub use stamp::Stamp;
 pub use topic::{Lag, Publication, Retain, Topic, TopicOptions};
 
-pub(crate) use inbox::{Inbox, Received, Wake, channel};
+pub(crate) use inbox::{Inbox, Wake, channel};
 pub(crate) use subscriptions::{SlotKey, Subscriptions};

@@ -3,6 +3,8 @@
 
 use super::inbox::{Sender, Sent};
 use super::stamp::Stamp;
+#[cfg(doc)]
+use super::topic::Lag;
 use super::topic::{Publication, Topic, TopicOptions, Topics};
 use crate::proto::Message;
 use std::sync::Arc;
@@ -86,6 +88,15 @@ impl Publisher {
         self.send_to_all(&Publication::new(topic, message, Stamp::now()), None, Sender::send)
     }
 
+    /// Does the same for a message that is not to be conflated, folded or dropped where a little
+    /// patience avoids it: it is queued for subscribers that lag as [`Lag::Close`] says while there
+    /// is room, and while the queue of one is more than half full no more of such messages are
+    /// taken from the worker's inbox, as long as that one goes on reading.
+    pub fn publish_lossless(&self, topic: &Topic, message: Message<'_>) -> Delivery {
+        let publication = Publication::new(topic, message, Stamp::now());
+        self.send_to_all(&Publication { lossless: true, ..publication }, None, Sender::send)
+    }
+
     /// The topic with this name, if somebody asked for it.
     pub(crate) fn find(&self, name: &str) -> Option<Topic> {
         self.shared.topics.find(name)
@@ -141,7 +152,7 @@ impl Publisher {
 
 #[cfg(test)]
 mod tests {
-    use super::super::inbox::{Received, channel};
+    use super::super::inbox::channel;
     use super::super::topic::Retain;
     use super::*;
 
@@ -157,12 +168,12 @@ mod tests {
         assert_eq!(publisher.publish(&topic, "3".into()), Delivery::Dropped(2));
         let stats = PublisherStats { published: 3, dropped_inbox_full: 3 };
         assert_eq!(publisher.stats(), stats);
-        let Received::Publication(first) = second_inbox.try_receive() else { panic!("empty") };
+        let first = second_inbox.try_receive().unwrap();
         assert_eq!((&*first.payload, first.seq), (&b"1"[..], 1));
         // What was lost shows in the numbers of what was not.
         assert_eq!(publisher.publish(&topic, "4".into()), Delivery::Dropped(1));
         for seq in [2, 4] {
-            let Received::Publication(next) = second_inbox.try_receive() else { panic!("empty") };
+            let next = second_inbox.try_receive().unwrap();
             assert_eq!(next.seq, seq);
         }
         drop((first_inbox, second_inbox));

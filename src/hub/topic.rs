@@ -125,6 +125,8 @@ pub struct Publication {
     pub seq: u64,
     /// When it came in.
     pub stamp: Stamp,
+    /// Whoever publishes it can wait for subscribers that lag.
+    pub(crate) lossless: bool,
 }
 
 impl Publication {
@@ -136,6 +138,7 @@ impl Publication {
             payload: Arc::from(message.payload()),
             seq: topic.next_seq(),
             stamp,
+            lossless: false,
         }
     }
 }

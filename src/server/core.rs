@@ -148,7 +148,8 @@ impl Core {
             // By itself it is not one of those that follow one another.
             let lag = Some(last.topic.lag()).filter(|lag| *lag != Lag::Fold).unwrap_or_default();
             let slot = SlotId { topic: slot.number(), key: (self.key)(&event) };
-            self.outputs.note_event(range.start, || Origin { slot, lag, publication: None });
+            let origin = || Origin { slot, lag, lossless: false, publication: None };
+            self.outputs.note_event(range.start, origin);
             let sent = self.outputs.send(index, range);
             self.counters.offered.add(u64::from(sent));
         }
@@ -171,11 +172,11 @@ impl Core {
         self.counters.events_in.add(1);
         let Some(slot) = self.subscriptions.note(publication) else { return };
         let lag = publication.topic.lag();
-        let foldable = (lag == Lag::Fold).then_some(publication);
-        if foldable.is_some() {
+        if lag == Lag::Fold {
             self.outputs.fold(slot.number(), publication);
         }
-        self.fan_out(slot, &Published::from(publication), publication.opcode, (lag, foldable));
+        let event = Published::from(publication);
+        self.fan_out(slot, &event, publication.opcode, (lag, Some(publication)));
     }
 
     /// Publishes a session's own message to the subscribers of all workers.
@@ -229,7 +230,7 @@ impl Core {
         slot: SlotKey,
         event: &Published<'_>,
         opcode: OpCode,
-        (lag, foldable): (Lag, Option<&Publication>),
+        (lag, publication): (Lag, Option<&Publication>),
     ) {
         let Self { subscriptions, outputs, encoder, key, .. } = self;
         let mut current = None;
@@ -243,7 +244,9 @@ impl Core {
                     outputs.note_event(range.start, || {
                         let key = if lag == Lag::Conflate { key(event) } else { 0 };
                         let slot = SlotId { topic: slot.number(), key };
-                        Origin { slot, lag, publication: foldable.cloned() }
+                        let lossless = publication.is_some_and(|publication| publication.lossless);
+                        let foldable = publication.filter(|_| lag == Lag::Fold);
+                        Origin { slot, lag, lossless, publication: foldable.cloned() }
                     });
                     &current.insert((wants, range)).1
                 }

@@ -405,6 +405,13 @@ impl Outputs {
         self.backlogs.overdue(self.outbox(index)?, now)
     }
 
+    /// Whether what can wait is to wait, for a connection that lags and reads on.
+    pub(super) fn is_awaiting(&self, now: Millis) -> bool {
+        let outboxes = || self.by_index.iter().filter_map(|output| output.outbox.as_deref());
+        self.backlogs.is_anything_awaited()
+            && outboxes().any(|outbox| self.backlogs.is_awaited(outbox, now))
+    }
+
     /// The connection that holds most, where all of them together hold too much.
     pub(super) fn evicted(&self) -> Option<Key> {
         if !self.backlogs.is_over_total() {

@@ -27,7 +27,7 @@ use super::shutdown::ShutdownHandle;
 use super::stats::Board;
 use super::table::{Pages, Table};
 use super::timer::{Tick, Timers};
-use crate::hub::{Inbox, Publisher, Received, Wake};
+use crate::hub::{Inbox, Publication, Publisher, Wake};
 use crate::net::{Listener, Network, Sleep, System};
 use crate::proto::{Config, Millis};
 use mio::Waker;
@@ -44,6 +44,8 @@ const INBOX_EVENTS_PER_TURN: usize = 1024;
 /// Bytes read at once, from any connection: a few large messages whole, so that they need not be
 /// put together.
 const RECEIVE_BUFFER_BYTES: usize = 512 << 10;
+/// How often it is looked whether those who are waited for still read.
+const WAITING_PAUSE: Duration = Duration::from_millis(50);
 /// How long accepting pauses when descriptors or memory have run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -113,6 +115,8 @@ pub(super) struct Worker<H: Handler, N: Network> {
     drain_deadline: Option<Millis>,
     /// There may be more in the inbox.
     inbox_pending: bool,
+    /// The first of the inbox, while it waits for a connection that lags.
+    waiting: Option<Publication>,
     /// There may be more in a source.
     ingest_pending: bool,
     /// When a source that is out of descriptors is to accept again.
@@ -160,6 +164,7 @@ impl<H: Handler, N: Network> Worker<H, N> {
             accepting: Accepting::Idle,
             drain_deadline: None,
             inbox_pending: false,
+            waiting: None,
             ingest_pending: false,
             ingest_resumes: None,
         })
@@ -221,7 +226,9 @@ impl<H: Handler, N: Network> Worker<H, N> {
             Accepting::Ready => Some(self.now),
             Accepting::PausedUntil(at) => Some(at),
         };
-        let next = [self.timers.next_at(), accepting, self.drain_deadline, self.ingest_resumes];
+        let waiting = self.waiting.as_ref().map(|_| self.now.after(WAITING_PAUSE));
+        let next =
+            [self.timers.next_at(), accepting, waiting, self.drain_deadline, self.ingest_resumes];
         let next = next.into_iter().flatten().min();
         next.map_or(Sleep::Endless, |next| {
             Sleep::Until(self.shared.start + Duration::from_millis(next.0))
@@ -272,19 +279,27 @@ impl<H: Handler, N: Network> Worker<H, N> {
     /// Hands out what publishers sent; whether there was anything.
     fn drain_inbox(&mut self) -> bool {
         for count in 0..INBOX_EVENTS_PER_TURN {
-            match self.inbox.try_receive() {
-                Received::Publication(publication) => self.core.deliver(&publication),
-                Received::Empty => {
-                    self.inbox_pending = false;
-                    return count > 0;
-                }
-            }
+            let Some(publication) = self.next_publication() else {
+                self.inbox_pending = false;
+                return count > 0;
+            };
+            self.core.deliver(&publication);
             if self.core.outputs.encoded() > ARENA_BYTES_MAX {
                 break;
             }
         }
         self.inbox_pending = true;
         true
+    }
+
+    /// The next of the inbox, unless it is one that waits for somebody.
+    fn next_publication(&mut self) -> Option<Publication> {
+        let next = self.waiting.take().or_else(|| self.inbox.try_receive())?;
+        if next.lossless && self.core.outputs.is_awaiting(self.now) {
+            self.waiting = Some(next);
+            return None;
+        }
+        Some(next)
     }
 
     /// Serves each connection that was ready when this was called, once.

@@ -24,6 +24,9 @@ use std::time::Duration;
 /// What a flush can add to one queue, if all is small frames.
 const FLUSH_BYTES_MAX: usize = 16 << 20;
 
+/// How long a peer may take nothing before nobody waits for it any more.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// How much may wait, and for how long.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::server) struct QueueLimits {
@@ -177,7 +180,9 @@ impl Backlogs {
             };
         };
         let frame = event.copy(unit.bytes);
-        let (id, lag) = (event.origin.slot, event.origin.lag);
+        let id = event.origin.slot;
+        let room = event.origin.lossless && outbox.has_room(len, bytes_max) && !outbox.holds(id);
+        let lag = if room { Lag::Close } else { event.origin.lag };
         match lag {
             Lag::Close => outbox.push(&frame, Kind::Event, Waits::Surely, bytes_max, now),
             Lag::DropNewest | Lag::DropOldest => {
@@ -277,6 +282,16 @@ impl Backlogs {
         self.waiting_events = self.waiting_events.saturating_sub(outbox.events());
         self.tell(counters);
         events
+    }
+
+    /// Whether it is worth waiting for a queue: it is half full, and its peer reads.
+    pub(super) fn is_awaited(&self, outbox: &Outbox, now: Millis) -> bool {
+        outbox.queued() > self.limits.bytes_max / 2 && outbox.progressed().after(PATIENCE) > now
+    }
+
+    /// Whether any queue may be half full.
+    pub(super) fn is_anything_awaited(&self) -> bool {
+        self.held > self.limits.bytes_max / 2
     }
 
     /// What is due for a queue by `now`, if anything is.

@@ -12,6 +12,8 @@ pub(in crate::server) struct Origin {
     /// The topic and the key under which it replaces others.
     pub(in crate::server) slot: SlotId,
     pub(in crate::server) lag: Lag,
+    /// It is queued while there is room, whatever its topic's lag.
+    pub(in crate::server) lossless: bool,
     /// The event itself, where it may be folded.
     pub(in crate::server) publication: Option<Publication>,
 }
