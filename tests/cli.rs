@@ -383,7 +383,7 @@ fn the_last_lines_of_the_log_are_brief() {
 /// The program under a limit on descriptors, and the first line that it logs.
 #[cfg(target_os = "linux")]
 fn start_under(ulimit: &str, arguments: &[&str]) -> (Program, String) {
-    let program = Program::start_under(&format!("ulimit {ulimit}"), arguments);
+    let (program, _) = Program::start_under(&format!("ulimit {ulimit}"), arguments);
     let said = program.logged("room for ");
     (program, said)
 }
@@ -418,6 +418,6 @@ fn the_limit_on_descriptors_is_raised_where_it_may_be() {
     if hard < 8192 {
         return;
     }
-    let (_program, said) = start_under("-n 8192; ulimit -Sn 100", &["echo"]);
+    let (_program, said) = start_under("-n 8192 && ulimit -Sn 100", &["echo"]);
     assert!(said.contains("INFO") && said.contains("8192 descriptors"), "{said}");
 }

@@ -66,6 +66,7 @@ pub use rate::Rate;
 pub use shutdown::ShutdownHandle;
 pub use source::{Ingest, Ingestor, Input, Source};
 pub use stats::{Reading, ReadingKind, Stats, StatsHandle};
+pub use subnet::Loopback;
 pub use transit::Latency;
 
 pub use crate::hub::{

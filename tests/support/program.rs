@@ -34,12 +34,12 @@ impl Program {
         Self::start_and_tell(arguments).0
     }
 
-    /// Starts a server on a free port, after a command of the shell's.
-    pub(crate) fn start_under(shell: &str, arguments: &[&str]) -> Self {
+    /// Starts a server on a free port, after a command of the shell's; its first line.
+    pub(crate) fn start_under(shell: &str, arguments: &[&str]) -> (Self, String) {
         let mut command = Command::new("sh");
-        command.args(["-c", &format!("{shell}; exec \"$0\" \"$@\"")]);
+        command.args(["-c", &format!("{shell} && exec \"$0\" \"$@\"")]);
         command.arg(env!("CARGO_BIN_EXE_tickwire")).args(arguments).env_remove("TICKWIRE_LOG");
-        Self::spawn("127.0.0.1:0", command).0
+        Self::spawn("127.0.0.1:0", command)
     }
 
     /// Starts a server on a free port; its first line.
