@@ -127,7 +127,8 @@ fn a_ping_may_carry_the_time() {
 /// The greatest age of a connection counts from its opening, however lively it is.
 #[test]
 fn a_connection_ends_when_its_lifetime_is_over() {
-    let (server, ends) = TestServer::echo(Options { lifetime: Some(SHORT), ..options() });
+    let options = Options { lifetime: Some(SHORT), lifetime_jitter_percent: 0, ..options() };
+    let (server, ends) = TestServer::echo(options);
     let start = Instant::now();
     let mut client = Client::open(server.address);
     let last = loop {
@@ -142,4 +143,37 @@ fn a_connection_ends_when_its_lifetime_is_over() {
     assert_eq!(last.close_code_and_reason(), (Some(1001), reason));
     drop(client);
     assert_eq!(ends.next().cause, Cause::Lifetime);
+}
+
+/// Connections that were made together do not end together: with a jitter of the whole lifetime
+/// they end all over it, none later.
+#[test]
+fn connections_that_were_made_together_end_apart() {
+    const COUNT: usize = 40;
+    const LONGEST: Duration = Duration::from_millis(1000);
+    let options = Options { lifetime: Some(LONGEST), lifetime_jitter_percent: 100, ..options() };
+    let (server, ends) = TestServer::echo(options);
+    let clients: Vec<Client> = (0..COUNT).map(|_| Client::open(server.address)).collect();
+    let opened = Instant::now();
+    // Each leaves as it is told to, and the handler tells when it has.
+    let waiting: Vec<_> = clients
+        .into_iter()
+        .map(|mut client| {
+            std::thread::spawn(move || {
+                assert_eq!(client.expect_close(1001), "connection lifetime reached");
+                let ended = opened.elapsed();
+                client.send(&close(1001, ""));
+                client.expect_eof();
+                ended
+            })
+        })
+        .collect();
+    let mut ages: Vec<Duration> = waiting.into_iter().map(|one| one.join().unwrap()).collect();
+    for _ in 0..COUNT {
+        assert_eq!(ends.next().cause, Cause::Lifetime);
+    }
+    ages.sort();
+    // Half of them in the first half, give or take; a slow machine makes all of them later.
+    let spread = ages[COUNT - 1].saturating_sub(ages[0]);
+    assert!(spread > LONGEST / 2, "{ages:?}");
 }

@@ -1,7 +1,7 @@
 //! How often an address may connect. Shared by all workers, touched once a connection.
 //! Invariant: remembers at most [`SUBNETS_MAX`] subnets.
 
-use super::subnet::Subnet;
+use super::subnet::{Loopback, Subnet};
 use crate::proto::Millis;
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// Connection attempts that one address has in a span of time, IPv6 by networks of 64 bits.
-/// Loopback is exempt.
+/// For loopback see [`Options::loopback`](super::Options::loopback).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AttemptLimit {
     /// Attempts in each span.
@@ -26,6 +26,7 @@ const SUBNETS_MAX: usize = 100_000;
 #[derive(Debug)]
 pub(super) struct Attempts {
     limit: AttemptLimit,
+    loopback: Loopback,
     seen: Mutex<HashMap<Subnet, Seen>>,
 }
 
@@ -36,13 +37,13 @@ struct Seen {
 }
 
 impl Attempts {
-    pub(super) fn new(limit: AttemptLimit) -> Self {
-        Self { limit, seen: Mutex::default() }
+    pub(super) fn new(limit: AttemptLimit, loopback: Loopback) -> Self {
+        Self { limit, loopback, seen: Mutex::default() }
     }
 
     /// Counts an attempt; whether it is within the limit.
     pub(super) fn admit(&self, address: IpAddr, now: Millis) -> bool {
-        let Some(subnet) = Subnet::of(address) else { return true };
+        let Some(subnet) = Subnet::of(address, self.loopback) else { return true };
         let fresh = Seen { until: now.after(self.limit.span), count: 0 };
         let mut all = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if all.len() >= SUBNETS_MAX && !all.contains_key(&subnet) {
@@ -67,7 +68,7 @@ mod tests {
     #[test]
     fn attempts_are_counted_by_address_and_span() {
         let span = Duration::from_secs(300);
-        let attempts = Attempts::new(AttemptLimit { attempts_max: 2, span });
+        let attempts = Attempts::new(AttemptLimit { attempts_max: 2, span }, Loopback::Exempt);
         let [one, mapped, other, neighbour, local] =
             ["192.0.2.1", "::ffff:192.0.2.1", "2001:db8::1", "2001:db8::2", "127.0.0.1"]
                 .map(|text| text.parse::<IpAddr>().unwrap());
@@ -84,7 +85,7 @@ mod tests {
     #[test]
     fn the_table_is_bounded() {
         let span = Duration::from_secs(300);
-        let attempts = Attempts::new(AttemptLimit { attempts_max: 1, span });
+        let attempts = Attempts::new(AttemptLimit { attempts_max: 1, span }, Loopback::Exempt);
         for number in 0..=u32::try_from(SUBNETS_MAX).unwrap() {
             assert!(attempts.admit(IpAddr::from(number.to_be_bytes()), Millis(0)));
         }

@@ -91,10 +91,11 @@ impl Builder {
             limits: self.options.limits,
             timeouts: self.options.timeouts,
         };
+        let attempts = self.options.attempt_limit;
         let shared = Arc::new(Shared {
             start: Instant::now(),
             config: Arc::new(config),
-            attempts: self.options.attempt_limit.map(Attempts::new),
+            attempts: attempts.map(|limit| Attempts::new(limit, self.options.loopback)),
             connections: Connections::new(&self.options),
             options: self.options,
             shutdown: ShutdownHandle::new(wakes.into()),

@@ -8,7 +8,7 @@
 
 use super::handler::Cause;
 use super::options::Options;
-use super::subnet::Subnet;
+use super::subnet::{Loopback, Subnet};
 use crate::http::{Response, Status};
 use slab::Slab;
 use std::collections::HashMap;
@@ -75,6 +75,7 @@ impl Seat {
 pub(super) struct Connections {
     all_max: usize,
     of_address_max: Option<u32>,
+    loopback: Loopback,
     all: AtomicUsize,
     refused: AtomicUsize,
     by_subnet: Mutex<BySubnet>,
@@ -92,6 +93,7 @@ impl Connections {
         Self {
             all_max: options.connections_max,
             of_address_max: options.connections_per_address_max,
+            loopback: options.loopback,
             all: AtomicUsize::new(0),
             refused: AtomicUsize::new(0),
             by_subnet: Mutex::default(),
@@ -103,7 +105,8 @@ impl Connections {
         if !take(&self.all, self.all_max) {
             return Err(Refusal::Connections);
         }
-        let subnet = self.of_address_max.and_then(|max| Some((Subnet::of(address)?, max)));
+        let subnet =
+            self.of_address_max.and_then(|max| Some((Subnet::of(address, self.loopback)?, max)));
         let Some((subnet, max)) = subnet else { return Ok(Seat(Seat::OF_NO_ADDRESS)) };
         let mut by_subnet = self.by_subnet.lock().unwrap_or_else(PoisonError::into_inner);
         let place = by_subnet.count(subnet, max).and_then(|place| u32::try_from(place).ok());

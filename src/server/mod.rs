@@ -64,6 +64,7 @@ pub use rate::Rate;
 pub use shutdown::ShutdownHandle;
 pub use source::{Ingest, Ingestor, Input, Source};
 pub use stats::{Stats, StatsHandle};
+pub use subnet::Loopback;
 pub use transit::Latency;
 
 pub use crate::hub::{Delivery, Publication, Publisher, PublisherStats, Retain, Stamp, Topic};

@@ -2,6 +2,7 @@
 
 use super::attempts::AttemptLimit;
 use super::rate::Rate;
+use super::subnet::Loopback;
 use crate::http::{HeadLimits, Origins};
 use crate::net::SocketOptions;
 use crate::proto::{Limits, Timeouts};
@@ -47,13 +48,14 @@ pub struct Options {
     /// Connections at a time, over all workers. Default 100,000; the answer is 503, or a reset
     /// where 256 others are being refused.
     pub connections_max: usize,
-    /// Connections at a time from one IPv4 address or one IPv6 network of 64 bits, loopback
-    /// exempt. Default: any number, as behind a proxy all come from one; the answer is 429 or a
-    /// reset.
+    /// Connections at a time from one IPv4 address or one IPv6 network of 64 bits. Default: any
+    /// number, as behind a proxy all come from one; the answer is 429 or a reset.
     pub connections_per_address_max: Option<u32>,
     /// Connection attempts that an address may make. Default: any number; the answer is 429 or a
     /// reset.
     pub attempt_limit: Option<AttemptLimit>,
+    /// Whether loopback addresses are held to the two limits above. Default: they are exempt.
+    pub loopback: Loopback,
     /// The greatest age of a connection. Default: none; close code 1001.
     pub lifetime: Option<Duration>,
     /// The part of the greatest age by which connections end earlier, each by a share of its own,
@@ -135,6 +137,7 @@ impl Default for Options {
             connections_max: 100_000,
             connections_per_address_max: None,
             attempt_limit: None,
+            loopback: Loopback::Exempt,
             lifetime: None,
             lifetime_jitter_percent: 10,
             linger_bytes_max: 64 << 20,

@@ -1,8 +1,18 @@
 //! Who counts as one peer where addresses have limits: an IPv4 address, or an IPv6 network of 64
 //! bits, which is the least that a customer is given (RFC 6177).
-//! Invariant: an IPv4 address written as an IPv6 one is the same peer, and loopback is nobody.
+//! Invariant: an IPv4 address written as an IPv6 one is the same peer.
 
 use std::net::IpAddr;
+
+/// Whether limits on an address hold for loopback ones.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Loopback {
+    /// They do not: what connects is a proxy, or a test.
+    #[default]
+    Exempt,
+    /// They do.
+    Limited,
+}
 
 /// An IPv4 address or the first half of an IPv6 one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -12,10 +22,10 @@ pub(super) enum Subnet {
 }
 
 impl Subnet {
-    /// The subnet of an address; `None` for loopback, which is exempt.
-    pub(super) fn of(address: IpAddr) -> Option<Self> {
+    /// The subnet of an address; `None` if it is exempt.
+    pub(super) fn of(address: IpAddr, loopback: Loopback) -> Option<Self> {
         match address.to_canonical() {
-            address if address.is_loopback() => None,
+            address if address.is_loopback() && loopback == Loopback::Exempt => None,
             IpAddr::V4(address) => Some(Self::V4(address.octets())),
             IpAddr::V6(address) => {
                 let [a, b, c, d, ..] = address.segments();
@@ -30,7 +40,7 @@ mod tests {
     use super::*;
 
     fn of(text: &str) -> Option<Subnet> {
-        Subnet::of(text.parse().unwrap())
+        Subnet::of(text.parse().unwrap(), Loopback::Exempt)
     }
 
     #[test]
@@ -41,6 +51,8 @@ mod tests {
         assert_ne!(of("2001:db8:0:1::1"), of("2001:db8:0:2::1"));
         for loopback in ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"] {
             assert_eq!(of(loopback), None, "{loopback}");
+            let address = loopback.parse().unwrap();
+            assert!(Subnet::of(address, Loopback::Limited).is_some(), "{loopback}");
         }
     }
 }
