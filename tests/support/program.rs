@@ -36,7 +36,19 @@ impl Program {
 
     /// Starts a server on a free port; its first line.
     pub(crate) fn start_and_tell(arguments: &[&str]) -> (Self, String) {
-        let mut command = command(arguments);
+        Self::start_as(command(arguments))
+    }
+
+    /// Starts a server on a free port that may have so many descriptors open.
+    pub(crate) fn start_with_descriptors(descriptors: u32, arguments: &[&str]) -> (Self, String) {
+        let mut limited = Command::new("sh");
+        let script = format!(r#"ulimit -n {descriptors} && exec "$0" "$@""#);
+        limited.args(["-c", &script, env!("CARGO_BIN_EXE_tickwire")]).args(arguments);
+        limited.env_remove("TICKWIRE_LOG");
+        Self::start_as(limited)
+    }
+
+    fn start_as(mut command: Command) -> (Self, String) {
         command.args(["--listen", "127.0.0.1:0"]).stdin(Stdio::piped());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the program starts");
