@@ -369,4 +369,35 @@ mod tests {
             assert_eq!(Rejection::from(error).to_string(), error.to_string());
         }
     }
+
+    /// RFC 6455 §4.1: what a client is told of a handshake that failed is one line, and another one
+    /// for each check.
+    #[test]
+    fn each_failure_of_a_handshake_has_a_text_of_its_own() {
+        let mut texts = [
+            HandshakeFailure::Head(HeadError::StatusInvalid),
+            HandshakeFailure::Head(HeadError::Disputed),
+            HandshakeFailure::Http10,
+            HandshakeFailure::Refused(404),
+            HandshakeFailure::Refused(503),
+            HandshakeFailure::Upgrade,
+            HandshakeFailure::Connection,
+            HandshakeFailure::Accept,
+            HandshakeFailure::Extension,
+            HandshakeFailure::Subprotocol,
+        ]
+        .map(|failure| failure.to_string())
+        .to_vec();
+        let fields =
+            [FieldError::Name, FieldError::Value, FieldError::Reserved, FieldError::NotOffered];
+        texts.extend(fields.map(|error| ClientError::Field(error).to_string()));
+        texts.push(ClientError::SubprotocolInvalid.to_string());
+        texts.push(ClientError::SubprotocolRepeated.to_string());
+        texts.push(ClientError::TooManySubprotocols.to_string());
+        assert!(texts.iter().all(|text| !text.is_empty() && !text.contains('\n')), "{texts:?}");
+        let all = texts.len();
+        texts.sort_unstable();
+        texts.dedup();
+        assert_eq!(texts.len(), all, "two failures with one text");
+    }
 }
