@@ -116,12 +116,14 @@ enum Flaw {
     Tears,
     Leaves,
     Leaks,
+    Forgets,
 }
 
 /// Answers requests as a market does; its events are what is published.
 struct Market {
     flaw: Flaw,
     leaked: Vec<File>,
+    subscribers: usize,
 }
 
 impl Handler for Market {
@@ -130,7 +132,7 @@ impl Handler for Market {
     fn on_request(&mut self, _: &Opening<'_>) -> Upgrade<()> {
         if self.flaw == Flaw::Leaks {
             let null = || File::open("/dev/null").expect("it is always there");
-            self.leaked.extend([null(), null(), null()]);
+            self.leaked.extend(std::iter::repeat_with(null).take(10));
         }
         Upgrade::accept(())
     }
@@ -139,7 +141,10 @@ impl Handler for Market {
         let request: Value = serde_json::from_slice(message.payload()).expect("a request is JSON");
         cx.send(&*format!(r#"{{"result":null,"id":{}}}"#, request["id"]));
         if request["method"] == "SUBSCRIBE" {
-            cx.subscribe("events");
+            self.subscribers += 1;
+            if self.flaw != Flaw::Forgets || self.subscribers != 7 {
+                cx.subscribe("events");
+            }
             if self.flaw == Flaw::Leaves {
                 cx.close(CloseCode::NORMAL, "");
             }
@@ -157,7 +162,7 @@ fn event(flaw: Flaw, number: u64) -> (&'static str, String) {
         Flaw::Tears => {
             ("a@depth", number + hundreds, 10 * number + u64::from(number.is_multiple_of(100)))
         }
-        Flaw::Leaves | Flaw::Leaks => ("a@trade", number, number),
+        Flaw::Leaves | Flaw::Leaks | Flaw::Forgets => ("a@trade", number, number),
     };
     let last = 10 * number + 9;
     (stream, format!(r#""seq":{seq},"ts":{},"data":{{"U":{first},"u":{last}}}"#, unix_ns()))
@@ -168,11 +173,12 @@ fn unix_ns() -> u128 {
 }
 
 fn soak_of(flaw: Flaw, arguments: &[&str]) -> (i32, Value, String) {
-    let server = TestServer::start(options(), move |_| Market { flaw, leaked: Vec::new() });
+    let server =
+        TestServer::start(options(), move |_| Market { flaw, leaked: Vec::new(), subscribers: 0 });
     let topic = server.publisher.topic("events", Retain::Nothing);
     let url = format!("ws://{}/", server.address);
     let (stream, _) = event(flaw, 1);
-    let own = ["--connections", "30", "--stream", stream, "--duration", "2s"];
+    let own = ["--connections", "30", "--stream", stream];
     let all: Vec<String> =
         [&HONEST[..], &own, arguments].concat().into_iter().map(str::to_owned).collect();
     let load = std::thread::spawn(move || {
@@ -202,16 +208,17 @@ fn a_server_that_errs_is_found_out() {
         (Flaw::Leaves, "lost_connections"),
     ];
     for (flaw, key) in flaws {
-        let (code, json, stderr) = soak_of(flaw, &[]);
+        let (code, json, stderr) = soak_of(flaw, &["--duration", "2s"]);
         assert_eq!(code, 1, "{flaw:?}: {json}");
         assert!(json["errors"][key].as_u64() >= Some(30), "{flaw:?}: {json}");
         assert!(stderr.starts_with("error: ") && stderr.lines().count() == 1, "{stderr}");
     }
     let own = std::process::id().to_string();
-    let (code, json, stderr) = soak_of(Flaw::Leaks, &["--pid", &own]);
+    let (code, json, stderr) =
+        soak_of(Flaw::Leaks, &["--duration", "2s", "--patience", "2s", "--pid", &own]);
     assert_eq!(code, 1, "{json}");
-    // There are 90; other tests of this process close some of theirs meanwhile.
-    assert!(json["errors"]["leaked_descriptors"].as_u64() >= Some(60), "{json}");
+    // There are 300; other tests of this process close some of theirs meanwhile.
+    assert!(json["errors"]["leaked_descriptors"].as_u64() >= Some(200), "{json}");
     assert!(stderr.contains("descriptors more than before"), "{stderr}");
 }
 
@@ -225,6 +232,15 @@ fn too_much_memory_is_an_error() {
     assert_eq!(code, 1, "{json}");
     assert!(json["errors"]["over_memory"].as_u64() > Some(0), "{json}");
     assert!(stderr.contains("over 1048576"), "{stderr}");
+}
+
+/// Who gets nothing has no gap, and is missed all the same.
+#[test]
+fn a_client_that_is_forgotten_is_found_out() {
+    let (code, json, stderr) = soak_of(Flaw::Forgets, &["--duration", "7s", "--patience", "3s"]);
+    assert_eq!(code, 1, "{json}");
+    assert!(json["errors"]["missing"].as_u64() > Some(0), "{json}");
+    assert!(stderr.contains("connection ") && stderr.contains(": 0 where all have"), "{stderr}");
 }
 
 /// Mistakes on the command line are answered in one line that says what to do.

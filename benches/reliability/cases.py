@@ -11,6 +11,8 @@ import signal
 SERVE = ["--rate", "0.3", "--send-queue", "256KiB"]
 # Some 32 KB a second, most of it on the clock: what a nuisance subscribes to.
 HEAVY = "btcusdt@depth20@100ms,ethusdt@depth20@100ms,btcusdt@depth@100ms,btcusdt@trade"
+# A machine that others use, too, may leave a server without a core for longer than the default.
+PATIENCE = "30s"
 NOBODY = {"churn": 0, "slow": 0, "pausing": 0, "stalled": 0, "unfinished": 0}
 
 
@@ -24,7 +26,7 @@ class Case:
 
     def flags(self, connections):
         """Options of the soak."""
-        options = {"connections": connections, **NOBODY, **self.options}
+        options = {"connections": connections, "patience": PATIENCE, **NOBODY, **self.options}
         flags = []
         for name, value in options.items():
             flags += [f"--{name}"] if value is True else [f"--{name}", str(value)]

@@ -50,12 +50,14 @@ impl Reads {
     }
 }
 
-/// How much a client says of its request.
+/// How much a client says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Says {
     All,
     /// The first half, and then nothing.
     Half,
+    /// Nothing any more: its half of TCP has ended.
+    NoMore,
 }
 
 /// What the poll said of a socket.
@@ -136,8 +138,9 @@ impl Client {
         self.reads = reads;
     }
 
-    /// Says that nothing more will be sent; the server's bytes are still read.
-    pub(super) fn end_sending(&self) -> io::Result<()> {
+    /// Ends what is sent, the answers to pings as well; the server's bytes are still read.
+    pub(super) fn end_sending(&mut self) -> io::Result<()> {
+        self.says = Says::NoMore;
         self.socket.shutdown_write()
     }
 
@@ -325,6 +328,9 @@ impl Client {
 
     /// Writes what there is, as far as the socket takes it.
     pub(super) fn flush(&mut self) -> Result<(), End> {
+        if self.says == Says::NoMore {
+            self.gone = self.output.len();
+        }
         while self.writable && self.queued() > 0 {
             let pending = self.output.get(self.gone..).unwrap_or_default();
             match self.socket.write(pending).map_err(|error| self.failure(error))? {

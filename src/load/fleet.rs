@@ -188,7 +188,7 @@ impl Fleet {
 
     /// Ends the sending half of a connection.
     pub(super) fn end_sending(&mut self, number: usize) {
-        if let Some(client) = self.clients.get(number).and_then(Option::as_ref) {
+        if let Some(client) = self.clients.get_mut(number).and_then(Option::as_mut) {
             // A connection that has failed is told by its next read.
             let _ = client.end_sending();
         }

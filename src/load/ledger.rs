@@ -41,6 +41,8 @@ pub(super) enum Found {
 pub(super) struct Ledger {
     places: HashMap<Box<[u8]>, usize>,
     gaps: Vec<Gaps>,
+    /// The newest number of each stream that anybody has had; 0 for none.
+    newest: Vec<u64>,
     /// One for each subscriber and stream.
     last: Vec<Last>,
 }
@@ -59,6 +61,7 @@ impl Ledger {
         Self {
             places: names.map(|(place, (name, _))| (name.as_bytes().into(), place)).collect(),
             gaps: streams.iter().map(|(_, gaps)| *gaps).collect(),
+            newest: vec![0; streams.len()],
             last: vec![Last::default(); subscribers * streams.len()],
         }
     }
@@ -69,6 +72,22 @@ impl Ledger {
         if let Some(last) = self.last.get_mut(start..start + len) {
             last.fill(Last::default());
         }
+    }
+
+    /// Where a stream stands among those that there are.
+    pub(super) fn place(&self, stream: &str) -> Option<usize> {
+        self.places.get(stream.as_bytes()).copied()
+    }
+
+    /// The newest number of each stream that anybody has had; 0 for none.
+    pub(super) fn newest(&self) -> &[u64] {
+        &self.newest
+    }
+
+    /// The number that a subscriber last had of the stream at a place; 0 for none.
+    pub(super) fn last(&self, subscriber: usize, place: usize) -> u64 {
+        let last = self.last.get(subscriber * self.gaps.len() + place);
+        last.and_then(|last| last.sequence).unwrap_or_default()
     }
 
     /// Takes note of an event.
@@ -82,6 +101,9 @@ impl Ledger {
         };
         let ids = if gaps == Gaps::Folded { envelope.update_ids() } else { None };
         let now = Last { come: true, sequence: envelope.sequence, ids };
+        if let Some(newest) = self.newest.get_mut(place) {
+            *newest = envelope.sequence.unwrap_or_default().max(*newest);
+        }
         let before = std::mem::replace(last, now);
         if before.come { judge(gaps, &before, &now) } else { Found::First }
     }
@@ -142,6 +164,10 @@ mod tests {
         ledger.forget(1);
         assert_eq!(take(&mut ledger, 1, "trade", 9), Found::First);
         assert_eq!(take(&mut ledger, 0, "ticker", 4), Found::Next);
+        // The newest is anybody's, and the last is each one's own.
+        let trade = ledger.place("trade").unwrap();
+        assert_eq!((ledger.newest()[trade], ledger.newest().len()), (51, 3));
+        assert_eq!([0, 1].map(|subscriber| ledger.last(subscriber, trade)), [3, 9]);
     }
 
     /// Stream classes: differences may be folded, and nothing of them be lost.

@@ -10,6 +10,7 @@
 mod crowd;
 mod ends;
 mod place;
+mod rounds;
 mod sampler;
 mod spell;
 
@@ -23,9 +24,6 @@ use super::ledger::Gaps;
 use super::report::{Report, Unit};
 use super::schedule::Rate;
 use std::time::Duration;
-
-/// For the server to notice that everybody has gone, and to say so in its descriptors.
-const REST: Duration = Duration::from_secs(8);
 
 /// Whether the server may be stopped and started in the meantime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +53,9 @@ pub(crate) struct Soak {
     /// The nuisances are there and not there by turns, so long each.
     pub(crate) alternate: Option<Duration>,
     pub(crate) restarts: Restarts,
+    /// For a handshake to be answered, for a connection that was closed to end, and for an event
+    /// that one client has had to reach all others.
+    pub(crate) patience: Duration,
     /// What the watched process may have in memory.
     pub(crate) resident_bytes_max: Option<u64>,
     pub(crate) streams: Vec<(String, Gaps)>,
@@ -78,7 +79,7 @@ impl Soak {
         drive.await_ready()?;
         let measured = drive.load(plan)?;
         drive.close()?;
-        drive.pass_until_rested(REST)?;
+        drive.pass_until_rested(self.patience)?;
         crowd.note_leaks();
 
         let Crowd { tally, ends, sampler, spells, faults, .. } = crowd;

@@ -41,6 +41,11 @@ pub(super) struct SoakArguments {
     #[arg(long)]
     allow_restarts: bool,
 
+    /// Time for a handshake to be answered, for a connection that was closed to end, and for an event
+    /// that one client has had to reach all others; longer is an error
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = a_second_or_more)]
+    patience: Duration,
+
     /// With --pid: the most memory that the server may have; more is an error
     #[arg(long, value_name = "BYTES", value_parser = bytes, requires = "pid")]
     rss_max: Option<u64>,
@@ -87,7 +92,7 @@ pub(super) struct SoakArguments {
     unfinished: usize,
 
     /// Have the nuisances there and gone by turns, so long each, and compare the latencies
-    #[arg(long, value_name = "TIME", value_parser = spell, help_heading = NUISANCES)]
+    #[arg(long, value_name = "TIME", value_parser = a_second_or_more, help_heading = NUISANCES)]
     alternate: Option<Duration>,
 }
 
@@ -99,9 +104,9 @@ fn churn(text: &str) -> Result<Churn, String> {
     if text == "0" { Ok(Churn(None)) } else { args::rate(text).map(|rate| Churn(Some(rate))) }
 }
 
-fn spell(text: &str) -> Result<Duration, String> {
-    let spell = duration(text)?;
-    if spell < Duration::from_secs(1) { Err("write at least 1s".to_owned()) } else { Ok(spell) }
+fn a_second_or_more(text: &str) -> Result<Duration, String> {
+    let time = duration(text)?;
+    if time < Duration::from_secs(1) { Err("write at least 1s".to_owned()) } else { Ok(time) }
 }
 
 impl SoakArguments {
@@ -118,6 +123,7 @@ impl SoakArguments {
             "unfinished": soak.unfinished,
             "churn": soak.churn,
             "allow_restarts": self.allow_restarts,
+            "patience_s": self.patience.as_secs_f64(),
         });
         add(&mut settings, "alternate_s", soak.alternate.map(|spell| spell.as_secs_f64()));
         add(&mut settings, "rss_max", soak.resident_bytes_max);
@@ -154,6 +160,7 @@ impl SoakArguments {
             churn: self.churn.0,
             alternate: self.alternate,
             restarts,
+            patience: self.patience,
             resident_bytes_max: self.rss_max,
             streams: args::with_gaps(&args::distinct(&self.streams)),
             nuisance_streams: args::with_gaps(&self.nuisance_streams()),

@@ -6,11 +6,12 @@ mod verdicts;
 
 use super::ends::Ends;
 use super::place::{Place, Role, Stage, Way};
+use super::rounds::Rounds;
 use super::sampler::Sampler;
 use super::spell::{Spell, Spells};
 use super::{Soak, Tally};
 use crate::load::client::Reads;
-use crate::load::clock::{Clock, Nanos};
+use crate::load::clock::{Clock, Nanos, nanos};
 use crate::load::drive::{Phase, Plan};
 use crate::load::error::{End, LoadError};
 use crate::load::faults::{Fault, Faults};
@@ -48,6 +49,9 @@ pub(crate) struct Crowd {
     subscription: Subscription,
     nuisance_subscription: Subscription,
     ledger: Ledger,
+    /// Where the streams of the honest stand in the ledger.
+    honest_streams: Vec<usize>,
+    rounds: Rounds,
     awaited: usize,
     refused: Option<String>,
     clock: Option<Clock>,
@@ -77,8 +81,12 @@ impl Crowd {
         let names = |streams: &[(String, _)]| {
             Subscription::to(streams.iter().map(|(name, _)| name.as_str()))
         };
+        let ledger = Ledger::new(&streams, soak.connections);
+        let honest_streams = soak.streams.iter().filter_map(|(name, _)| ledger.place(name));
         Ok(Self {
             honest,
+            honest_streams: honest_streams.collect(),
+            rounds: Rounds::new(nanos(soak.patience)),
             places: places.collect(),
             queue: VecDeque::new(),
             under_way: 0,
@@ -89,7 +97,7 @@ impl Crowd {
             ways: Way::ALL.into_iter().cycle(),
             subscription: names(&soak.streams),
             nuisance_subscription: names(&soak.nuisance_streams),
-            ledger: Ledger::new(&streams, soak.connections),
+            ledger,
             awaited: honest,
             refused: None,
             clock: None,
@@ -154,6 +162,7 @@ impl Crowd {
         for number in 0..self.places.len() {
             self.tend(number, fleet, now);
         }
+        self.ask_the_honest(now);
     }
 
     /// The nuisances come, or go.
@@ -234,7 +243,7 @@ impl Crowd {
         let Some(place) = self.places.get(number).copied() else {
             return;
         };
-        if place.is_overdue(now) {
+        if place.is_overdue(now, nanos(self.soak.patience)) {
             fleet.drop_client(number);
             self.begin_anew(number, now);
             if place.stage == Stage::Leaving(Way::Hang) {

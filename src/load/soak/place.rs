@@ -4,10 +4,9 @@
 use crate::load::client::{Reads, Says};
 use crate::load::clock::{Nanos, SECOND};
 
-/// For a handshake to be answered, or for a connection that was closed to end.
-const PATIENCE: Nanos = 10 * SECOND;
-/// For a server to lose patience with a handshake that is never finished.
-const HANDSHAKE_PATIENCE: Nanos = 60 * SECOND;
+/// How many times as long as others a server may have patience with a handshake that is never
+/// finished.
+const UNFINISHED_TIMES: u64 = 6;
 /// A pausing client reads for so long, then pauses for one to five times as long.
 const PAUSE: Nanos = SECOND;
 /// After so long a stalled client leaves and another comes.
@@ -36,11 +35,6 @@ impl Role {
             Self::Stalled => (Reads::Nothing, Says::All),
             Self::Unfinished => (Reads::Everything, Says::Half),
         }
-    }
-
-    /// How long it may be in its handshake.
-    pub(super) fn handshake_patience(self) -> Nanos {
-        if self == Self::Unfinished { HANDSHAKE_PATIENCE } else { PATIENCE }
     }
 }
 
@@ -127,12 +121,14 @@ impl Place {
         (self.stage, self.since) = (stage, now);
     }
 
-    /// Whether it has been in a stage for too long that the server should have ended.
-    pub(super) fn is_overdue(&self, now: Nanos) -> bool {
+    /// Whether it has been in a stage for longer than `patience` that the server should have ended.
+    pub(super) fn is_overdue(&self, now: Nanos, patience: Nanos) -> bool {
         let most = match self.stage {
             Stage::Gone | Stage::Open => return false,
-            Stage::Dialling => self.role.handshake_patience(),
-            Stage::Leaving(_) => PATIENCE,
+            Stage::Dialling if self.role == Role::Unfinished => {
+                patience.saturating_mul(UNFINISHED_TIMES)
+            }
+            Stage::Dialling | Stage::Leaving(_) => patience,
         };
         now.saturating_sub(self.since) > most
     }
@@ -174,13 +170,13 @@ mod tests {
         let overdue = |role, stage, after| {
             let mut place = Place::new(role);
             place.enter(stage, SECOND);
-            place.is_overdue(SECOND + after)
+            place.is_overdue(SECOND + after, 100)
         };
-        assert!(overdue(Role::Honest, Stage::Dialling, PATIENCE + 1));
-        assert!(!overdue(Role::Honest, Stage::Dialling, PATIENCE));
-        assert!(!overdue(Role::Unfinished, Stage::Dialling, PATIENCE + 1));
-        assert!(overdue(Role::Unfinished, Stage::Dialling, HANDSHAKE_PATIENCE + 1));
-        assert!(overdue(Role::Honest, Stage::Leaving(Way::Close), PATIENCE + 1));
-        assert!(!overdue(Role::Honest, Stage::Open, 1000 * PATIENCE));
+        assert!(overdue(Role::Honest, Stage::Dialling, 101));
+        assert!(!overdue(Role::Honest, Stage::Dialling, 100));
+        assert!(!overdue(Role::Unfinished, Stage::Dialling, 101));
+        assert!(overdue(Role::Unfinished, Stage::Dialling, 601));
+        assert!(overdue(Role::Honest, Stage::Leaving(Way::Close), 101));
+        assert!(!overdue(Role::Honest, Stage::Open, 100_000));
     }
 }

@@ -9,7 +9,7 @@ use crate::load::error::End;
 use crate::load::faults::Fault;
 use crate::load::ledger::Found;
 use crate::load::soak::Restarts;
-use crate::load::soak::place::{Role, Stage, Way};
+use crate::load::soak::place::{Place, Role, Stage, Way};
 use crate::load::stamp::Envelope;
 use crate::load::subscription::Reply;
 
@@ -19,6 +19,30 @@ const RETRY_AFTER: Nanos = 200_000_000;
 const SHUTDOWN_STREAM: &[u8] = b"!serverShutdown";
 
 impl Crowd {
+    /// Looks for honest clients that have been left without what others have had for long; one that
+    /// stays so is found in every round.
+    pub(super) fn ask_the_honest(&mut self, now: Nanos) {
+        // Another server counts anew.
+        if self.soak.restarts == Restarts::Allowed {
+            return;
+        }
+        let Some(due) = self.rounds.on_time(now, self.ledger.newest()) else {
+            return;
+        };
+        let here = |place: &Place| place.stage == Stage::Open && place.since < due.since;
+        for number in 0..self.honest {
+            if !self.places.get(number).is_some_and(here) {
+                continue;
+            }
+            for &stream in &self.honest_streams {
+                let last = self.ledger.last(number, stream);
+                let least = due.least.get(stream).copied().flatten().unwrap_or_default();
+                let late = || format!("connection {}: {last} where all have {least}", number + 1);
+                self.faults.note(Fault::Missing, least.saturating_sub(last), late);
+            }
+        }
+    }
+
     /// A handshake has failed.
     pub(super) fn on_not_opened(&mut self, number: usize, end: &End, now: Nanos) {
         let Some(place) = self.begin_anew(number, now) else {
