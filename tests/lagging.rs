@@ -325,10 +325,11 @@ fn a_peer_that_takes_nothing_is_given_up() {
 /// many answers only the newest waits.
 #[test]
 fn a_flood_of_pings_with_nobody_reading_costs_one_pong() {
-    let stage = Stage::new(Options { control_rate: None, ..with_queue(QUEUE_BYTES) });
-    let state = topic(&stage, "state", Lag::Conflate);
-    let mut slow = stage.subscriber(&["state"]);
-    let published = publish_until(&stage, &state, |stats| stats.conflated > 5_000);
+    let stage = Stage::new(Options { control_rate: None, ..with_queue(128 << 20) });
+    let trades = topic(&stage, "trades", Lag::Close);
+    let mut slow = stage.subscriber(&["trades"]);
+    // More than the kernel makes room for while nobody reads.
+    let published = publish_until(&stage, &trades, |stats| stats.queued_events > 20_000);
     let before = stage.server.stats();
     const PINGS: u32 = 50_000;
     let mut writer = slow.writer();

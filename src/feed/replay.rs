@@ -130,6 +130,8 @@ impl Replay {
             };
             let end = match (flow, damaged) {
                 (Flow::Stop, _) => ReplayEnd::Stopped,
+                // The reading thread may have been the one to notice.
+                (Flow::Continue, _) if switch.is_stopped() => ReplayEnd::Stopped,
                 (Flow::Continue, Damaged::Yes) => ReplayEnd::Damaged,
                 (Flow::Continue, Damaged::No) => ReplayEnd::Finished,
             };
