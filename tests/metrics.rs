@@ -222,9 +222,11 @@ fn a_feed_s_events_are_counted_from_their_lines_to_their_subscribers() {
         client.expect_text(&format!(r#"{{"n":{n}}}"#));
     }
     let mut samples = scrape(metrics);
-    eventually("the last line is read", || {
+    // A client may have its event before the worker has counted it.
+    eventually("the last line is read, and the flush of the last event over", || {
         samples = scrape(metrics);
         samples["tickwire_feed_malformed_lines_total"] == 1.0
+            && samples["tickwire_ingest_to_last_write_seconds_count"] == 3.0
     });
     for name in ["feed_events", "published", "events_in", "deliveries"] {
         assert_eq!(samples[&format!("tickwire_{name}_total")], 3.0, "{name}");
