@@ -6,7 +6,7 @@ use support::client::Client;
 use support::frame::{self, CLOSE, FIN, PING, PONG, TEXT, frame as encode, header, mask};
 use support::server::{TestServer, options};
 use tickwire::proto::Violation;
-use tickwire::server::Cause;
+use tickwire::server::{Cause, Options};
 
 /// §5.5.3: a pong "must have identical 'Application data'", from none to the most there can be.
 #[test]
@@ -24,7 +24,7 @@ fn a_pong_carries_the_payload_of_its_ping() {
 /// §5.5.2: each ping is answered, in order, and among the answers to messages.
 #[test]
 fn pings_that_come_together_are_answered_in_order() {
-    let (server, _ends) = TestServer::echo(options());
+    let (server, _ends) = TestServer::echo(Options { control_rate: None, ..options() });
     let mut client = Client::open(server.address);
     let mut bytes = Vec::new();
     for n in 0..2000 {
