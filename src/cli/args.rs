@@ -25,6 +25,8 @@ pub(super) const LOGGING: &str = "Logging";
 /// The most events that `--inbox` allows: room for them is made at the start.
 const INBOX_EVENTS_MAX: i64 = 1 << 20;
 
+/// Connections at a time, where the user does not say.
+pub(super) const CONNECTIONS_MAX_DEFAULT: u32 = 100_000;
 /// The least that is queued for a client that reads too slowly, whatever the message limit is.
 const SEND_QUEUE_BYTES_MIN: u64 = 16 << 20;
 
@@ -103,10 +105,10 @@ pub(super) struct ServerArguments {
 
     /// Connections at a time, of all workers; more are answered with 503, or reset when many come
     #[arg(
-        long, value_name = "N", default_value_t = 100_000,
+        long, value_name = "N", default_value_t = CONNECTIONS_MAX_DEFAULT,
         value_parser = at_least_one, help_heading = LIMITS
     )]
-    max_connections: u32,
+    pub(super) max_connections: u32,
 
     /// Connections at a time from one address (IPv6: from one /64), loopback exempt; more are
     /// answered with 429, or reset when many come; 0: any number, as behind a proxy

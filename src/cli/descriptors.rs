@@ -1,7 +1,7 @@
 //! Open files: how many this process may have (RLIMIT_NOFILE), and more where it may ask for more.
 //! Each connection is one, so this is what bounds how many a server holds.
 
-use super::args::ServerArguments;
+use super::args::{CONNECTIONS_MAX_DEFAULT, ServerArguments};
 use anyhow::ensure;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -16,9 +16,9 @@ const OTHERS_OF_A_CLIENT: u64 = 32;
 /// Room for fewer connections is worth a warning.
 const ROOM_MIN: u64 = 4096;
 
-/// Raises the limit to what the system allows, and says what that has room for. `wanted` is how
-/// many connections the server would take.
-pub(super) fn make_room(arguments: &ServerArguments, wanted: Option<u64>) {
+/// Raises the limit to what the system allows, and says what that has room for: fewer connections
+/// than somebody has asked for are worth a warning, or so few that anybody might miss them.
+pub(super) fn make_room(arguments: &ServerArguments) {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     // Where it is refused there is what there was.
@@ -27,7 +27,10 @@ pub(super) fn make_room(arguments: &ServerArguments, wanted: Option<u64>) {
     let metrics = arguments.metrics.map_or(0, |_| OTHERS_OF_METRICS);
     let others = OTHERS + OTHERS_A_WORKER * arguments.workers as u64 + metrics;
     let room = descriptors.saturating_sub(others);
-    let needed = wanted.unwrap_or(ROOM_MIN);
+    let needed = match arguments.max_connections {
+        CONNECTIONS_MAX_DEFAULT => ROOM_MIN,
+        asked_for => u64::from(asked_for),
+    };
     if room < needed {
         let enough = needed.saturating_add(others).checked_next_power_of_two().unwrap_or(u64::MAX);
         tracing::warn!(

@@ -25,6 +25,8 @@ use std::time::{Duration, SystemTime};
 const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 /// Time for a request, for its answer to be taken, and for the last ones at the end.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// Readers at a time: monitoring systems are one or two.
+const CONNECTIONS_MAX: usize = 32;
 /// Bytes of a request: monitoring systems send less than 1 KiB.
 const REQUEST_BYTES_MAX: usize = 4096;
 /// Bytes of answers that wait for a reader; an answer has some 8 KiB.
@@ -101,6 +103,7 @@ fn options() -> Options {
             fields_max: 64,
         },
         handshake_timeout: PATIENCE,
+        connections_max: CONNECTIONS_MAX,
         send_queue_bytes_max: QUEUE_BYTES_MAX,
         inbox_events_max: 1,
         drain_timeout: PATIENCE,

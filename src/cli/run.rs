@@ -61,7 +61,7 @@ pub(super) fn listen(
     };
     let metrics =
         arguments.metrics.map(|address| Endpoint::listen(address, watched)).transpose()?;
-    descriptors::make_room(arguments, None);
+    descriptors::make_room(arguments);
     Ok(Listening { server, metrics })
 }
 
