@@ -31,10 +31,14 @@ pub(crate) enum Waits {
 /// What a frame is, to those who count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// An answer to this peer alone, or the answer to its opening handshake.
+    /// The answer to the opening handshake, which is no frame and comes before all of them.
+    Answer,
+    /// What is for this peer alone.
     Reply,
     /// A published event.
     Event,
+    /// The close frame, which is kept where all else is dropped (RFC 6455 §7.1.2).
+    Close,
 }
 
 /// Which slot: the topic's, and the key under which its messages replace one another.
@@ -181,7 +185,7 @@ impl Outbox {
     /// there are no more; yields what was dropped.
     pub(crate) fn push_out(&mut self, len: usize, bytes_max: usize) -> Tally {
         let mut dropped = Tally::default();
-        let mut at = usize::from(self.gone > 0);
+        let mut at = self.fixed();
         while !self.has_room(len, bytes_max) {
             let gives_way =
                 |item: &Item| matches!(item, Item::Frame { waits: Waits::UntilPushedOut, .. });
@@ -259,7 +263,7 @@ impl Outbox {
     /// Since when the oldest message waits that must not be dropped. What is under way does not
     /// wait.
     pub(crate) fn oldest(&self) -> Option<Millis> {
-        self.items.iter().skip(usize::from(self.gone > 0)).find_map(|item| match item {
+        self.items.iter().skip(self.fixed()).find_map(|item| match item {
             Item::Frame { waits: Waits::Surely, counts: Counts::Queue, since, .. } => Some(*since),
             Item::Frame { .. } | Item::Slot(_) => None,
         })
@@ -287,9 +291,9 @@ impl Outbox {
 
     /// What is to be written next, piece by piece, up to a slot that has to be folded.
     pub(crate) fn pending(&self) -> impl Iterator<Item = &[u8]> {
-        let started = self.items.front().filter(|_| self.gone > 0);
+        let started = self.items.front().filter(|_| self.fixed() > 0);
         let started = started.and_then(|item| self.frame_of(item)?.get(self.gone..));
-        let waiting = self.items.iter().skip(usize::from(self.gone > 0));
+        let waiting = self.items.iter().skip(self.fixed());
         started
             .into_iter()
             .chain(self.lane.frames())
@@ -305,7 +309,7 @@ impl Outbox {
         }
         self.len = self.len.saturating_sub(written);
         while written > 0 {
-            if self.gone == 0
+            if self.fixed() == 0
                 && let Some(control) = self.lane.take()
             {
                 // What of it has not gone is under way: before all else, as a frame like others.
@@ -330,12 +334,16 @@ impl Outbox {
         left
     }
 
-    /// Drops all frames of which no byte has gone; yields what that was, and the slots that were to
-    /// be folded.
+    /// Drops all frames of which no byte has gone, but for a close frame; yields what that was, and
+    /// the slots that were to be folded.
     pub(crate) fn drop_unstarted(&mut self) -> (Tally, Vec<(SlotId, FoldFrom)>) {
         let mut dropped = Tally::default();
         let mut folds = Vec::new();
-        for item in self.items.split_off(usize::from(self.gone > 0).min(self.items.len())) {
+        for item in self.items.split_off(self.fixed()) {
+            if matches!(item, Item::Frame { kind: Kind::Close, .. }) {
+                self.items.push_back(item);
+                continue;
+            }
             if let Item::Slot(id) = item
                 && let Some(Content::Fold(from)) = self.slots.get(&id)
             {
@@ -347,6 +355,13 @@ impl Outbox {
         self.len = self.len.saturating_sub(lane);
         dropped.bytes += lane;
         (dropped, folds)
+    }
+
+    /// How many items at the front nothing comes before, and nothing drops: what is under way, and
+    /// the answer to the handshake.
+    fn fixed(&self) -> usize {
+        let answer = matches!(self.items.front(), Some(Item::Frame { kind: Kind::Answer, .. }));
+        usize::from(answer || self.gone > 0 && !self.items.is_empty())
     }
 
     /// Takes an item that is not in the queue any more out of all counts; `gone` bytes of it had

@@ -116,6 +116,12 @@ fn the_addresses_corpus_holds() {
     replay("addresses", targets::addresses);
 }
 
+/// A server on a network that is made up, from decisions in bytes.
+#[test]
+fn the_simulator_corpus_holds() {
+    replay("simulator", targets::simulator);
+}
+
 /// Fuzzing starts from inputs that reach every rule: RFC 6455 §5, §7 and §8 as frames.
 #[test]
 fn the_decoder_corpus_breaks_every_rule_of_framing() {

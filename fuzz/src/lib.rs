@@ -21,6 +21,7 @@ mod inflate;
 mod lines;
 mod pieces;
 mod script;
+mod simulator;
 
 pub use self::addresses::addresses;
 pub use self::connection::connection;
@@ -35,6 +36,7 @@ pub use self::header::{check_header, header};
 pub use self::inflate::inflate;
 pub use self::lines::lines;
 pub use self::pieces::same_however_cut;
+pub use self::simulator::simulator;
 
 use tickwire::proto::header::CONTROL_PAYLOAD_BYTES_MAX;
 use tickwire::proto::{Limits, Millis, Role};

@@ -55,6 +55,35 @@ fn only_frames_not_yet_begun_are_dropped() {
     assert_eq!((outbox.held(), outbox.len(), outbox.events()), (0, 0, 0));
 }
 
+/// §4.2.2: the answer to the handshake comes before every frame, and stays when frames are dropped.
+#[test]
+fn nothing_comes_before_the_answer_to_the_handshake() {
+    let mut outbox = Outbox::new(NOW);
+    let answer: Rc<[u8]> = b"HTTP/1.1 101".as_slice().into();
+    outbox.push(&answer, Kind::Answer, Waits::Surely, NO_LIMIT, NOW).unwrap();
+    push(&mut outbox, &message(10, 1), NO_LIMIT).unwrap();
+    let pong = frame(OpCode::Pong, 1, 2);
+    outbox.put_control(OpCode::Pong, Rc::clone(&pong));
+    assert_eq!(pending(&outbox), [&answer[..], &pong, &message(10, 1)].concat());
+    outbox.drop_unstarted();
+    outbox.put_control(OpCode::Pong, Rc::clone(&pong));
+    assert_eq!(write(&mut outbox, 5), answer[..5]);
+    assert_eq!(write(&mut outbox, 100), [&answer[5..], &pong].concat());
+    assert!(outbox.is_empty());
+}
+
+/// §7.1.2: a close frame that waits outlives what waits with it.
+#[test]
+fn a_close_frame_is_not_dropped() {
+    let mut outbox = Outbox::new(NOW);
+    let close = frame(OpCode::Close, 2, 3);
+    push(&mut outbox, &message(10, 1), NO_LIMIT).unwrap();
+    outbox.push(&close, Kind::Close, Waits::Surely, NO_LIMIT, NOW).unwrap();
+    push(&mut outbox, &message(10, 2), NO_LIMIT).unwrap();
+    assert_eq!(outbox.drop_unstarted().0.events, 2);
+    assert_eq!(pending(&outbox), close[..]);
+}
+
 /// Checked before a frame is queued, and to the byte.
 #[test]
 fn the_limit_is_never_exceeded_by_a_byte() {

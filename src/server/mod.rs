@@ -68,6 +68,9 @@ pub use source::{Ingest, Ingestor, Input, Source};
 pub use stats::{Reading, ReadingKind, Stats, StatsHandle};
 pub use subnet::Loopback;
 pub use transit::Latency;
+#[cfg(feature = "simulator")]
+#[doc(hidden)]
+pub use worker::simulator;
 
 pub use crate::hub::{
     Delivery, Lag, Publication, Publisher, PublisherStats, Retain, Stamp, Topic, TopicOptions,

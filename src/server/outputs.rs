@@ -141,6 +141,12 @@ impl Outputs {
         self.outbox(index).map_or(0, Outbox::queued)
     }
 
+    /// All that the connection's queue holds.
+    #[cfg(feature = "simulator")]
+    pub(super) fn held(&self, index: u32) -> usize {
+        self.outbox(index).map_or(0, Outbox::held)
+    }
+
     /// Whether the socket has refused something that still waits.
     pub(super) fn is_lagging(&self, index: u32) -> bool {
         self.outbox(index).is_some()
@@ -168,7 +174,14 @@ impl Outputs {
     ) -> R {
         let start = self.encoded();
         let result = encode(&mut self.arena);
-        self.send(index, start..self.encoded());
+        let range = start..self.encoded();
+        let Self { by_index, pieces, dirty, .. } = self;
+        if let Some(output) = by_index.get_mut(index)
+            // Where there was no room any more a close frame still goes.
+            && matches!(output.gate, Gate::Open | Gate::Overflowed)
+        {
+            output.note(index, range, pieces, dirty);
+        }
         result
     }
 
@@ -176,27 +189,9 @@ impl Outputs {
     /// before [`Self::shut`] still go.
     /// `false`: it does not send it.
     pub(super) fn send(&mut self, index: u32, range: Range<usize>) -> bool {
-        let Some(output) = self.by_index.get_mut(index) else {
-            return false;
-        };
-        if range.is_empty() || output.gate != Gate::Open {
-            return false;
-        }
-        output.mark_dirty(index, &mut self.dirty);
-        if output.last.end == range.start {
-            // Nothing to send is a range that ends at 0.
-            output.last.end = range.end;
-            return true;
-        }
-        if !output.last.is_empty() {
-            let Ok(piece) = u32::try_from(self.pieces.len()) else {
-                return false;
-            };
-            self.pieces.push(Piece { range: output.last.clone(), earlier: output.earlier });
-            output.earlier = piece;
-        }
-        output.last = range;
-        true
+        let Self { by_index, pieces, dirty, .. } = self;
+        let open = by_index.get_mut(index).filter(|output| output.gate == Gate::Open);
+        open.is_some_and(|output| output.note(index, range, pieces, dirty))
     }
 
     /// Says that the frame which begins at `start` is a published event.
@@ -249,6 +244,9 @@ impl Outputs {
         let outbox = output.outbox.get_or_insert_with(|| Box::new(Outbox::new(means.now)));
         let of_before = gone.min(before.len());
         let queued = backlogs.queue(outbox, (arena, ranges), of_before, preamble, means);
+        if let Flushed::Overflow(refused) = queued {
+            means.counters.dropped_slow_bytes.add(refused as u64);
+        }
         let frame = [header.as_slice(), payload].concat();
         let fits = backlogs.queue_reply(outbox, &frame, gone - of_before, means);
         if queued != Flushed::Queued || fits.is_err() {
@@ -311,13 +309,14 @@ impl Outputs {
         output.dirty = false;
         match output.gate {
             Gate::Broken => return Err(io::ErrorKind::ConnectionReset.into()),
-            Gate::Overflowed => return Ok((Flushed::Overflow(0), 0)),
-            Gate::Open | Gate::Shut => {}
+            Gate::Open | Gate::Shut | Gate::Overflowed => {}
         }
         let preamble = output.take_ranges(pieces, ranges);
         let total: usize = ranges.iter().map(Range::len).sum();
         if let Some(outbox) = output.outbox.as_deref_mut() {
-            return Ok((backlogs.queue(outbox, (arena, ranges), 0, preamble, means), 0));
+            let queued = backlogs.queue(outbox, (arena, ranges), 0, preamble, means);
+            let overflowed = output.gate == Gate::Overflowed && queued == Flushed::Queued;
+            return Ok((if overflowed { Flushed::Overflow(0) } else { queued }, 0));
         }
         if total == 0 {
             return Ok((Flushed::Done, 0));
@@ -378,21 +377,25 @@ impl Outputs {
         farewell: &[u8],
         means: &mut Means<'_>,
     ) -> usize {
-        let Self { by_index, pieces, ranges, backlogs, .. } = self;
+        let Self { by_index, arena, pieces, ranges, backlogs, .. } = self;
         let Some(output) = by_index.get_mut(index) else {
             return 0;
         };
-        output.take_ranges(pieces, ranges);
+        // What came in this turn goes the same way: there may be a close frame in it.
+        let preamble = output.take_ranges(pieces, ranges);
         let outbox = output.outbox.get_or_insert_with(|| Box::new(Outbox::new(means.now)));
+        let refused = match backlogs.queue(outbox, (arena, ranges), 0, preamble, means) {
+            Flushed::Overflow(refused) => refused,
+            Flushed::Done | Flushed::Queued => 0,
+        };
         let dropped = backlogs.drop_unstarted(outbox, means.counters);
-        let events = dropped.events + backlogs.events.count(ranges);
-        means.counters.dropped_slow_events.add(events);
+        means.counters.dropped_slow_events.add(dropped.events);
         if !farewell.is_empty() {
             // A close frame always fits.
             let _ = backlogs.queue_reply(outbox, farewell, 0, means);
         }
         output.gate = Gate::Shut;
-        dropped.bytes + ranges.iter().map(Range::len).sum::<usize>()
+        dropped.bytes + refused
     }
 
     /// When something is due for what the connection has queued.

@@ -11,6 +11,8 @@ mod ending;
 mod ingest;
 mod producers;
 mod reading;
+#[cfg(feature = "simulator")]
+pub mod simulator;
 
 pub(super) use ingest::{Intake, UdpIntake};
 pub(super) use producers::TcpIntake;
@@ -44,6 +46,8 @@ const INBOX_EVENTS_PER_TURN: usize = 1024;
 /// Bytes read at once, from any connection: a few large messages whole, so that they need not be
 /// put together.
 const RECEIVE_BUFFER_BYTES: usize = 512 << 10;
+/// What can be due for a connection at once: a ping, its silence and its age.
+const TIMEOUTS_AT_ONCE: usize = 3;
 /// How often it is looked whether those who are waited for still read.
 const WAITING_PAUSE: Duration = Duration::from_millis(50);
 /// How long accepting pauses when descriptors or memory have run out.
@@ -343,8 +347,10 @@ impl<H: Handler, N: Network> Worker<H, N> {
                 continue;
             }
             session.reminder = Tick::NONE;
-            if session.deadline() <= now {
-                self.handle_timeout(key);
+            for _ in 0..TIMEOUTS_AT_ONCE {
+                if self.session(key).is_some_and(|session| session.deadline() <= now) {
+                    self.handle_timeout(key);
+                }
             }
             self.check_queue(key);
             self.remind(key);

@@ -113,8 +113,9 @@ impl Backlogs {
                     continue;
                 }
                 let unit = Unit { bytes, start: Some(start), gone: of_unit, is_frame };
-                // What follows a frame that was refused is refused too: nobody gets half an order.
-                if refused > 0 || self.queue_unit(outbox, &unit, means).is_err() {
+                // What follows a frame that was refused is refused too, but for a close frame.
+                let refuses = refused > 0 && unit.opcode() != Some(OpCode::Close);
+                if refuses || self.queue_unit(outbox, &unit, means).is_err() {
                     refused += len;
                     lost += u64::from(self.events.find(start).is_some());
                 }
@@ -161,22 +162,27 @@ impl Backlogs {
         let bytes_max = if fits { limits.bytes_max } else { 0 };
         let event = unit.start.and_then(|start| events.find(start));
         if unit.gone > 0 {
-            let kind = if event.is_some() { Kind::Event } else { Kind::Reply };
+            let kind = match event {
+                Some(_) => Kind::Event,
+                None if unit.is_frame => Kind::Reply,
+                None => Kind::Answer,
+            };
             outbox.push_started(Rc::from(unit.bytes), unit.gone, kind, now);
             return Ok(());
         }
         let Some(event) = event else {
             let frame = Rc::from(unit.bytes);
-            return match unit.is_frame.then(|| opcode_of(unit.bytes)).flatten() {
+            return match unit.opcode() {
                 Some(control @ (OpCode::Ping | OpCode::Pong)) => {
                     outbox.put_control(control, frame);
                     Ok(())
                 }
                 // The one close frame that a connection has always finds room.
                 Some(OpCode::Close) => {
-                    outbox.push(&frame, Kind::Reply, Waits::Surely, usize::MAX, now)
+                    outbox.push(&frame, Kind::Close, Waits::Surely, usize::MAX, now)
                 }
-                _ => outbox.push(&frame, Kind::Reply, Waits::Surely, bytes_max, now),
+                Some(_) => outbox.push(&frame, Kind::Reply, Waits::Surely, bytes_max, now),
+                None => outbox.push(&frame, Kind::Answer, Waits::Surely, bytes_max, now),
             };
         };
         let frame = event.copy(unit.bytes);
@@ -343,7 +349,13 @@ fn frame_len(bytes: &[u8]) -> usize {
     })
 }
 
-fn opcode_of(frame: &[u8]) -> Option<OpCode> {
-    let header = Header::parse(frame, Role::Client(|| [0; 4])).ok().flatten();
-    header.map(|(header, _)| header.opcode)
+impl Unit<'_> {
+    /// What kind of frame it is, if it is one.
+    fn opcode(&self) -> Option<OpCode> {
+        if !self.is_frame {
+            return None;
+        }
+        let header = Header::parse(self.bytes, Role::Client(|| [0; 4])).ok().flatten();
+        header.map(|(header, _)| header.opcode)
+    }
 }

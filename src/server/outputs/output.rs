@@ -69,6 +69,34 @@ impl Output {
         }
     }
 
+    /// Notes a range of the arena behind those that it has; `false` where there is nothing in it.
+    pub(super) fn note(
+        &mut self,
+        index: u32,
+        range: Range<usize>,
+        pieces: &mut Vec<Piece>,
+        dirty: &mut Vec<Key>,
+    ) -> bool {
+        if range.is_empty() {
+            return false;
+        }
+        self.mark_dirty(index, dirty);
+        if self.last.end == range.start {
+            // Nothing to send is a range that ends at 0.
+            self.last.end = range.end;
+            return true;
+        }
+        if !self.last.is_empty() {
+            let Ok(piece) = u32::try_from(pieces.len()) else {
+                return false;
+            };
+            pieces.push(Piece { range: self.last.clone(), earlier: self.earlier });
+            self.earlier = piece;
+        }
+        self.last = range;
+        true
+    }
+
     /// Writes from its queue. An empty one is dropped.
     pub(super) fn write_queued<T: Transport + ?Sized>(
         &mut self,

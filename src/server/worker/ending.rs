@@ -267,8 +267,10 @@ impl<H: Handler, N: Network> Worker<H, N> {
         self.core.counters.dropped_slow_bytes.add(dropped as u64);
         tracing::warn!(?peer, dropped_bytes = dropped, "slow consumer: too much waits for it");
         self.finish(key, cause, CloseCode::ABNORMAL, "");
-        // Its socket may have room by now, and then nothing would say so again.
+        // Its socket may have room by now, and it may have said something that was not read while its
+        // queue was full: nothing would say so again.
         self.write_queued(key);
+        self.make_ready(key);
     }
 
     /// Does what is due for a connection's queue.
