@@ -59,6 +59,7 @@ CASES = [
 MIB = 1 << 20
 COLUMNS = [
     ("seconds", lambda report: f"{report['seconds']:.0f}"),
+    ("open at the fewest", lambda report: count(report, "connections_min")),
     ("opened", lambda report: count(report, "opened")),
     ("events", lambda report: count(report, "received")),
     ("errors", lambda report: f"{report['errors']['total']:,}"),
