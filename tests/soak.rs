@@ -106,6 +106,8 @@ fn unfinished_handshakes_are_seen_to_end() {
     let (code, json, stderr) = soak(&url, &arguments);
     assert_eq!((code, stderr.as_str()), (0, ""), "{json}");
     assert!(figure(&json, "unfinished_ended") >= 3.0, "{json}");
+    let [fewest, last] = ["connections_min", "connections"].map(|key| figure(&json, key));
+    assert_eq!((fewest, last), (4.0, 4.0), "{json}");
 }
 
 /// A market that does one thing wrong.

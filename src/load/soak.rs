@@ -85,6 +85,8 @@ impl Soak {
         let Crowd { tally, ends, sampler, spells, faults, .. } = crowd;
         let mut report = Report::new(&measured, faults);
         report.count("connections", "connections open at the end", tally.open_at_end);
+        let fewest = tally.open_min.unwrap_or(tally.open_at_end);
+        report.count("connections_min", "connections open at the fewest", fewest);
         report.count("opened", "opened in all", tally.opened);
         report.count("honest_reconnects", "honest clients that came back", tally.honest_reopened);
         report.rate(("events", "events"), ("events_per_s", "events/s"), tally.measured);
@@ -123,6 +125,8 @@ impl Drive<'_, Crowd> {
 struct Tally {
     opened: u64,
     honest_reopened: u64,
+    /// Connections that were open at the moment when they were fewest.
+    open_min: Option<u64>,
     open_at_end: u64,
     received: u64,
     /// Of those received, those in the measured part.

@@ -27,8 +27,9 @@ use std::collections::VecDeque;
 /// Between two looks at every place.
 const BEAT: Nanos = 100_000_000;
 const BEATS_A_SECOND: usize = 10;
-/// Handshakes under way at once, so that no server's backlog overflows.
-const UNDER_WAY_MAX: usize = 128;
+/// Handshakes under way at once: few enough for any server's backlog, and enough that all who leave
+/// come back though each takes a second.
+const UNDER_WAY_MAX: usize = 512;
 /// How far to look for an honest client that may leave.
 const LEAVERS_SOUGHT_MAX: usize = 64;
 /// A soak under way.
@@ -163,6 +164,10 @@ impl Crowd {
             self.tend(number, fleet, now);
         }
         self.ask_the_honest(now);
+        if self.phase == Phase::Measuring {
+            let open = fleet.open() as u64;
+            self.tally.open_min = Some(self.tally.open_min.map_or(open, |min| min.min(open)));
+        }
     }
 
     /// The nuisances come, or go.
