@@ -31,6 +31,8 @@ pub(super) struct Peer {
     asked: usize,
     /// Pings whose pongs are due.
     pings: VecDeque<Vec<u8>>,
+    /// The last pong, which may have stood for several pings with the same payload.
+    last_pong: Vec<u8>,
     paused_until: u64,
     reads_at: u64,
     writes_at: u64,
@@ -54,6 +56,7 @@ impl Peer {
             outgoing: VecDeque::new(),
             asked: 0,
             pings: VecDeque::new(),
+            last_pong: Vec::new(),
             paused_until: 0,
             reads_at: 0,
             writes_at: 0,
@@ -100,8 +103,9 @@ impl Peer {
         if self.over || !stays || asks || self.reader.stage != Stage::Frames {
             return None;
         }
-        if !self.pings.is_empty() {
-            return Some(format!("{} pongs", self.pings.len()));
+        let unanswered = self.pings.iter().filter(|ping| **ping != self.last_pong).count();
+        if unanswered > 0 {
+            return Some(format!("{unanswered} pongs"));
         }
         let taken = world.taken();
         let taken = |topic| taken.get(topic).copied().unwrap_or_default();
@@ -196,6 +200,7 @@ impl Peer {
                 if self.script.honest && due.is_none() {
                     world.fail(format!("#{} got a pong that it did not ask for", self.id));
                 }
+                self.last_pong = payload;
             }
             Incoming::Close(code) => {
                 self.check_close(world, code);
