@@ -6,8 +6,8 @@
 //! Invariant: frames leave in the order they came, and a frame of which a byte has gone is never
 //! dropped.
 
-use crate::proto::Role;
 use crate::proto::header::Header;
+use crate::proto::{OpCode, Role};
 
 /// Room that an emptied queue may keep.
 const RETAINED_BYTES_MAX: usize = 64 << 10;
@@ -86,6 +86,11 @@ impl Outbox {
         dropped
     }
 
+    /// The close frame, if it is among the frames of which no byte has gone.
+    pub(crate) fn unstarted_close(&self) -> Option<&[u8]> {
+        close_among(self.bytes.get(self.bytes.len() - self.unstarted()..)?)
+    }
+
     /// Bytes of the frames of which none has gone.
     pub(crate) fn unstarted(&self) -> usize {
         let started = self.frame_start < self.gone;
@@ -109,10 +114,22 @@ impl Outbox {
     }
 }
 
+/// The close frame among these frames of ours, if there is one.
+pub(crate) fn close_among(mut frames: &[u8]) -> Option<&[u8]> {
+    loop {
+        let (header, header_len) = Header::parse(frames, Role::Client(|| [0; 4])).ok()??;
+        let len = header_len.checked_add(usize::try_from(header.payload_len).ok()?)?;
+        let (frame, rest) = frames.split_at_checked(len)?;
+        if header.opcode == OpCode::Close {
+            return Some(frame);
+        }
+        frames = rest;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proto::OpCode;
     use crate::proto::frame::{Position, encode};
     use proptest::prelude::*;
 
@@ -151,6 +168,19 @@ mod tests {
         outbox.advance(13);
         assert_eq!(outbox.unstarted(), frame(4).len());
         assert_eq!(outbox.pending(), frame(4));
+    }
+
+    /// §7.1.2: a close frame that waits is found behind what waits with it; one that has begun
+    /// goes by itself.
+    #[test]
+    fn a_close_frame_that_waits_is_found() {
+        let close = [0x88, 2, 0x03, 0xe8];
+        let mut outbox = Outbox::default();
+        outbox.queue(&[&frame(3)[..], &close, &frame(200)].concat());
+        assert_eq!(outbox.unstarted_close(), Some(&close[..]));
+        outbox.advance(frame(3).len() + 1);
+        assert_eq!(outbox.unstarted_close(), None);
+        assert_eq!(close_among(&frame(70_000)), None);
     }
 
     proptest! {

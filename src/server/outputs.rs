@@ -13,7 +13,7 @@ use super::encoder::Wants;
 use super::key::Key;
 use super::table::Pages;
 use crate::net::{Transport, Written};
-use crate::outbox::Outbox;
+use crate::outbox::{Outbox, close_among};
 use crate::proto::Message;
 use crate::proto::frame::{Position, encode_header};
 use std::io::{self, IoSlice};
@@ -318,14 +318,21 @@ impl Outputs {
         self.by_index.get_mut(index).map_or(Ok(0), |output| output.write_rest(0, tcp))
     }
 
-    /// Drops all queued frames of which no byte has gone, queues `farewell` in their place and
-    /// shuts the connection; yields how many bytes were dropped.
-    pub(super) fn replace_queue(&mut self, index: u32, farewell: &[u8]) -> usize {
-        let Some(output) = self.by_index.get_mut(index) else {
+    /// Drops all queued frames of which no byte has gone, and the `refused` bytes that the last
+    /// flush did not queue, but for a close frame among them. Queues `farewell`, shuts the
+    /// connection, and yields how many bytes were dropped.
+    pub(super) fn replace_queue(&mut self, index: u32, refused: usize, farewell: &[u8]) -> usize {
+        let Self { by_index, arena, ranges, .. } = self;
+        let Some(output) = by_index.get_mut(index) else {
             return 0;
         };
         let outbox = output.outbox.get_or_insert_default();
-        let dropped = outbox.drop_unstarted();
+        let refused_ranges = if refused > 0 { ranges.as_slice() } else { &[] };
+        let mut refused_frames = refused_ranges.iter().filter_map(|range| arena.get(range.clone()));
+        let close = outbox.unstarted_close().or_else(|| refused_frames.find_map(close_among));
+        let close = close.unwrap_or_default().to_vec();
+        let dropped = outbox.drop_unstarted() + refused - close.len();
+        outbox.queue(&close);
         outbox.queue(farewell);
         output.gate = Gate::Shut;
         dropped

@@ -222,7 +222,7 @@ impl<H: Handler, N: Network> Worker<H, N> {
     }
 
     /// The peer reads too slowly: what it was owed is dropped, but for the frame under way, and
-    /// it is told why. `refused_bytes` did not even come into its queue.
+    /// it is told why, unless it was being told another reason already. `refused_bytes` did not even come into its queue.
     pub(super) fn close_slow_consumer(&mut self, key: Key, refused_bytes: usize) {
         let now = self.now;
         let mut farewell = Vec::new();
@@ -239,10 +239,14 @@ impl<H: Handler, N: Network> Worker<H, N> {
             Stage::Handshake(_) | Stage::Gone => Cause::SlowConsumer,
         };
         let peer = session.tcp.peer_addr().ok();
-        let dropped = refused_bytes + self.core.outputs.replace_queue(key.index, &farewell);
+        let dropped = self.core.outputs.replace_queue(key.index, refused_bytes, &farewell);
         self.core.counters.dropped_slow_bytes.add(dropped as u64);
         tracing::warn!(?peer, dropped_bytes = dropped, "slow consumer: its send queue is full");
         self.finish(key, cause, CloseCode::ABNORMAL, "");
+        // An answer in HTTP of which nothing has gone is dropped too, and then nothing is left.
+        if self.core.outputs.queued_bytes(key.index) == 0 {
+            self.shut_if_ending(key);
+        }
     }
 
     /// Closes TCP and forgets the connection.
