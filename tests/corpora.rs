@@ -62,6 +62,12 @@ fn the_handshake_corpus_holds() {
     replay("handshake", targets::handshake);
 }
 
+/// A server on a network that is made up, from decisions in bytes.
+#[test]
+fn the_simulator_corpus_holds() {
+    replay("simulator", targets::simulator);
+}
+
 /// Fuzzing starts from inputs that reach every rule: RFC 6455 §5, §7 and §8 as frames.
 #[test]
 fn the_decoder_corpus_breaks_every_rule_of_framing() {

@@ -5,6 +5,10 @@
 //! An input is the bytes on the wire and nothing else, so that a capture is a seed and a find can
 //! be sent to a server as it is. How the bytes are cut into reads follows from the bytes.
 
+mod simulator;
+
+pub use self::simulator::simulator;
+
 use std::fmt::Debug;
 use std::sync::Arc;
 use tickwire::http::oracle;

@@ -62,6 +62,9 @@ pub use shutdown::ShutdownHandle;
 pub use source::{Ingest, Ingestor, Input, Source};
 pub use stats::{Stats, StatsHandle};
 pub use transit::Latency;
+#[cfg(feature = "simulator")]
+#[doc(hidden)]
+pub use worker::simulator;
 
 pub use crate::hub::{Delivery, Publication, Publisher, PublisherStats, Retain, Stamp, Topic};
 pub use crate::net::{BindError, SocketOptions};

@@ -10,6 +10,8 @@ mod ending;
 mod ingest;
 mod producers;
 mod reading;
+#[cfg(feature = "simulator")]
+pub mod simulator;
 
 pub(super) use ingest::{Intake, UdpIntake};
 pub(super) use producers::TcpIntake;
