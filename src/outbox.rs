@@ -91,9 +91,10 @@ impl Outbox {
         close_among(self.bytes.get(self.bytes.len() - self.unstarted()..)?)
     }
 
-    /// Bytes of the frames of which none has gone.
+    /// Bytes of the frames of which none has gone. The answer to the handshake is not among them.
     pub(crate) fn unstarted(&self) -> usize {
-        let started = self.frame_start < self.gone;
+        // Frames without the answer before them would mean nothing.
+        let started = self.frame_start < self.gone.max(self.preamble_end);
         self.bytes.len() - if started { self.frame_end() } else { self.gone }
     }
 
@@ -168,6 +169,16 @@ mod tests {
         outbox.advance(13);
         assert_eq!(outbox.unstarted(), frame(4).len());
         assert_eq!(outbox.pending(), frame(4));
+    }
+
+    /// RFC 6455 §4.2.2: no frame goes without the answer, begun or not.
+    #[test]
+    fn a_preamble_is_not_dropped() {
+        let mut outbox = Outbox::with_preamble(20);
+        outbox.queue(&[&[b'h'; 20][..], &[0x88, 0], &frame(3)].concat());
+        assert_eq!(outbox.unstarted_close(), Some(&[0x88, 0][..]));
+        assert_eq!(outbox.drop_unstarted(), 2 + frame(3).len());
+        assert_eq!(outbox.pending(), [b'h'; 20]);
     }
 
     /// §7.1.2: a close frame that waits is found behind what waits with it; one that has begun

@@ -243,7 +243,7 @@ impl<H: Handler, N: Network> Worker<H, N> {
         self.core.counters.dropped_slow_bytes.add(dropped as u64);
         tracing::warn!(?peer, dropped_bytes = dropped, "slow consumer: its send queue is full");
         self.finish(key, cause, CloseCode::ABNORMAL, "");
-        // An answer in HTTP of which nothing has gone is dropped too, and then nothing is left.
+        // That may have been all, where the peer has vanished and is told nothing.
         if self.core.outputs.queued_bytes(key.index) == 0 {
             self.shut_if_ending(key);
         }
