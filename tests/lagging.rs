@@ -100,6 +100,8 @@ fn publish_until(stage: &Stage, topic: &Topic, is_enough: impl Fn(&Stats) -> boo
         let stats = stage.server.stats();
         expect_accounted(&stats);
         if is_enough(&stats) {
+            let all = stage.server.publisher.stats().published;
+            eventually("all are taken in", || stage.server.stats().events_in == all);
             return published + 1;
         }
     }
