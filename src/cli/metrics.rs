@@ -26,7 +26,7 @@ const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=u
 /// Time for a request, for its answer to be taken, and for the last ones at the end.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Readers at a time: monitoring systems are one or two.
-const CONNECTIONS_MAX: usize = 32;
+const CONNECTIONS_MAX: usize = 48;
 /// Bytes of a request: monitoring systems send less than 1 KiB.
 const REQUEST_BYTES_MAX: usize = 4096;
 /// Bytes of answers that wait for a reader; an answer has some 8 KiB.
