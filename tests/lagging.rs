@@ -51,6 +51,8 @@ struct Stage {
 impl Stage {
     fn new(options: Options) -> Self {
         let (sender, receiver) = channel();
+        // Few on their way: what is published is soon with the subscribers, or waits for them.
+        let options = Options { inbox_events_max: 16, ..options };
         let server = TestServer::start(options, move |_| Subscribing(sender.clone()));
         Self { server, ends: Ends(receiver) }
     }
