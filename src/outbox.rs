@@ -297,7 +297,8 @@ impl Outbox {
         started
             .into_iter()
             .chain(self.lane.frames())
-            .chain(waiting.map_while(|item| self.frame_of(item)))
+            // Whoever asks once more at a slot that has to be folded must not get what is behind it.
+            .chain(waiting.map_while(|item| self.frame_of(item)).fuse())
     }
 
     /// Takes note of `written` bytes from the front of [`Self::pending`]; yields what has left

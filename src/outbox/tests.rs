@@ -191,6 +191,9 @@ fn a_fold_is_rendered_when_its_turn_comes() {
     let later = Content::Fold(FoldFrom { seq: 9, mark: 90 });
     assert_eq!(outbox.put(slot(4), later), Slotted::Merged);
     assert_eq!((outbox.fold_due(), pending(&outbox)), (None, message(1, 1).to_vec()));
+    let mut pieces = outbox.pending();
+    assert_eq!((pieces.next().is_some(), pieces.next(), pieces.next()), (true, None, None));
+    drop(pieces);
     write(&mut outbox, 100);
     assert_eq!(outbox.fold_due(), Some((slot(4), from)));
     outbox.fold(message(40, 3));
