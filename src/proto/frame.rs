@@ -1,6 +1,7 @@
 //! Whole frames out (RFC 6455 §5.2, §5.6). Appends to a buffer that the caller owns.
 //! Invariant: what is appended is one complete frame, header and payload in one piece.
 
+use super::config::Role;
 use super::deflate::Compressor;
 use super::header::{HEADER_BYTES_MAX, Header, OpCode};
 use super::mask::{self, Key};
@@ -53,6 +54,12 @@ pub enum Position {
     Last,
     /// FIN clear: more frames follow.
     More,
+}
+
+/// The header of the unmasked frame that `bytes` begin with, one of a server's, and its length.
+pub(crate) fn header_of(bytes: &[u8]) -> Option<(Header, usize)> {
+    // As a client reads it, which sends nothing here.
+    Header::parse(bytes, Role::Client(|| [0; 4])).ok().flatten()
 }
 
 /// Appends a frame to `out`, masked where a key is given.

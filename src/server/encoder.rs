@@ -6,7 +6,7 @@ use super::compress::Compressors;
 use super::handler::{Published, View};
 use super::options::DeflateOptions;
 use crate::proto::frame::{self, Position, encode_with};
-use crate::proto::{Header, Message, OpCode, Role, WindowBits};
+use crate::proto::{Message, OpCode, WindowBits};
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -107,8 +107,8 @@ impl Encoder {
     ) -> Range<usize> {
         let plain = self.event(event, opcode, Wants { view, deflate: None }, arena);
         let frame = arena.get(plain.clone()).unwrap_or_default();
-        let header = Header::parse(frame, Role::Client(|| [0; 4])).ok().flatten();
-        let payload = header.and_then(|(_, len)| frame.get(len..)).unwrap_or_default();
+        let payload =
+            frame::header_of(frame).and_then(|(_, len)| frame.get(len..)).unwrap_or_default();
         self.scratch.clear();
         let Some(compressors) = &mut self.compressors else { return plain };
         if !compressors.encode(window, opcode, payload, &mut self.scratch) {

@@ -15,7 +15,7 @@ use super::{Flushed, Means};
 use crate::hub::Lag;
 use crate::net::{Transport, Written};
 use crate::outbox::{Content, Full, ITEM_BYTES, Kind, Outbox, Slotted, Tally, Waits};
-use crate::proto::{Header, Millis, OpCode, Role};
+use crate::proto::{Millis, OpCode, frame};
 use std::io;
 use std::ops::Range;
 use std::rc::Rc;
@@ -64,7 +64,8 @@ struct Unit<'a> {
     /// Where in the arena it begins; `None`: it does not lie there.
     start: Option<usize>,
     gone: usize,
-    is_frame: bool,
+    /// `None`: it is the answer to the opening handshake.
+    opcode: Option<OpCode>,
 }
 
 impl Backlogs {
@@ -100,8 +101,8 @@ impl Backlogs {
         for range in ranges {
             let mut rest = range.clone();
             while let Some(bytes) = arena.get(rest.clone()).filter(|bytes| !bytes.is_empty()) {
-                let is_frame = preamble == 0;
-                let len = if is_frame { frame_len(bytes) } else { preamble.min(bytes.len()) };
+                let (len, opcode) =
+                    if preamble == 0 { frame_at(bytes) } else { (preamble.min(bytes.len()), None) };
                 preamble = preamble.saturating_sub(len);
                 let start = rest.start;
                 rest.start += len;
@@ -112,9 +113,9 @@ impl Backlogs {
                     counters.deliveries.add(u64::from(self.events.find(start).is_some()));
                     continue;
                 }
-                let unit = Unit { bytes, start: Some(start), gone: of_unit, is_frame };
+                let unit = Unit { bytes, start: Some(start), gone: of_unit, opcode };
                 // What follows a frame that was refused is refused too, but for a close frame.
-                let refuses = refused > 0 && unit.opcode() != Some(OpCode::Close);
+                let refuses = refused > 0 && opcode != Some(OpCode::Close);
                 if refuses || self.queue_unit(outbox, &unit, means).is_err() {
                     refused += len;
                     lost += u64::from(self.events.find(start).is_some());
@@ -133,7 +134,8 @@ impl Backlogs {
         gone: usize,
         means: &Means<'_>,
     ) -> Result<(), Full> {
-        let unit = Unit { bytes: frame, start: None, gone, is_frame: true };
+        let (_, opcode) = frame_at(frame);
+        let unit = Unit { bytes: frame, start: None, gone, opcode };
         self.queue_unit(outbox, &unit, means)
     }
 
@@ -164,7 +166,7 @@ impl Backlogs {
         if unit.gone > 0 {
             let kind = match event {
                 Some(_) => Kind::Event,
-                None if unit.is_frame => Kind::Reply,
+                None if unit.opcode.is_some() => Kind::Reply,
                 None => Kind::Answer,
             };
             outbox.push_started(Rc::from(unit.bytes), unit.gone, kind, now);
@@ -172,7 +174,7 @@ impl Backlogs {
         }
         let Some(event) = event else {
             let frame = Rc::from(unit.bytes);
-            return match unit.opcode() {
+            return match unit.opcode {
                 Some(control @ (OpCode::Ping | OpCode::Pong)) => {
                     outbox.put_control(control, frame);
                     Ok(())
@@ -338,24 +340,12 @@ impl Backlogs {
     }
 }
 
-/// How long the frame is that `bytes` begin with.
-fn frame_len(bytes: &[u8]) -> usize {
-    // Frames of a server, as a client would read them.
-    let header = Header::parse(bytes, Role::Client(|| [0; 4]));
-    debug_assert!(matches!(header, Ok(Some(_))), "the arena holds whole frames");
-    header.ok().flatten().map_or(bytes.len(), |(header, header_len)| {
+/// How long the frame is that `bytes` begin with, and what kind of frame.
+fn frame_at(bytes: &[u8]) -> (usize, Option<OpCode>) {
+    let header = frame::header_of(bytes);
+    debug_assert!(header.is_some(), "the arena holds whole frames");
+    header.map_or((bytes.len(), None), |(header, header_len)| {
         let payload_len = usize::try_from(header.payload_len).unwrap_or(usize::MAX);
-        header_len.saturating_add(payload_len).min(bytes.len())
+        (header_len.saturating_add(payload_len).min(bytes.len()), Some(header.opcode))
     })
-}
-
-impl Unit<'_> {
-    /// What kind of frame it is, if it is one.
-    fn opcode(&self) -> Option<OpCode> {
-        if !self.is_frame {
-            return None;
-        }
-        let header = Header::parse(self.bytes, Role::Client(|| [0; 4])).ok().flatten();
-        header.map(|(header, _)| header.opcode)
-    }
 }
