@@ -358,6 +358,25 @@ impl Outbox {
         (dropped, folds)
     }
 
+    /// Drops what waits in a topic's slots; yields how many events that was, and the slots that
+    /// were to be folded.
+    pub(crate) fn withdraw(&mut self, topic: usize) -> (Tally, Vec<(SlotId, FoldFrom)>) {
+        let (mut dropped, mut folds) = (Tally::default(), Vec::new());
+        let slots = SlotId { topic, key: 0 }..=SlotId { topic, key: u64::MAX };
+        let ids: Vec<SlotId> = self.slots.range(slots).map(|(id, _)| *id).collect();
+        if ids.is_empty() {
+            return (dropped, folds);
+        }
+        self.items.retain(|item| !matches!(item, Item::Slot(id) if id.topic == topic));
+        for id in ids {
+            if let Some(Content::Fold(from)) = self.slots.get(&id) {
+                folds.push((id, *from));
+            }
+            dropped.add(self.forget(&Item::Slot(id), 0));
+        }
+        (dropped, folds)
+    }
+
     /// How many items at the front nothing comes before, and nothing drops: what is under way, and
     /// the answer to the handshake.
     fn fixed(&self) -> usize {

@@ -208,6 +208,86 @@ fn whoever_resumes_while_the_market_moves_sees_no_diff_twice() {
     assert_eq!(book, market.book);
 }
 
+/// Who lags on streams of all classes at once gets each of them in its own order: every trade, every
+/// diff in one way or the other, and values that never go back.
+#[test]
+fn whoever_lags_on_several_streams_gets_each_of_them_in_order() {
+    let server = serve(Options { send_queue_bytes_max: 1 << 20, ..options() });
+    let mut market = Market::new();
+    let names = [STREAM, "btcusdt@depth20@100ms", "btcusdt@trade", "btcusdt@bookTicker"];
+    let topics = names.map(|name| server.publisher.topic(name, StreamClass::of(name)));
+    let mut slow = Client::open_at(server.address, &format!("/stream?streams={}", names.join("/")));
+    let (mut book, mut trades, mut heard) = (Book::default(), 0, Mixture::default());
+    heard.next_diff = market.last_update_id + 1;
+    for _ in 0..10 {
+        let before = server.stats();
+        // Each kind of lag several times, the order of the streams changing.
+        while server.stats().folded < before.folded + 500
+            || server.stats().conflated < before.conflated + 500
+        {
+            for turn in 0..20 {
+                let [diffs, partial, trade, ticker] = &topics;
+                let (topic, payload) = match market.below(4) {
+                    0 => (partial, format!(r#"{{"lastUpdateId":{}}}"#, market.last_update_id)),
+                    1 => (ticker, format!(r#"{{"u":{}}}"#, market.last_update_id)),
+                    2 if turn == 0 => {
+                        trades += 1;
+                        (trade, format!(r#"{{"t":{trades}}}"#))
+                    }
+                    _ => (diffs, market.diff()),
+                };
+                server.publisher.publish_waiting(topic, payload.as_str().into());
+            }
+        }
+        // It catches up, in the end with what comes meanwhile.
+        let trade = &topics[2];
+        trades += 1;
+        server.publisher.publish_waiting(trade, format!(r#"{{"t":{trades}}}"#).as_str().into());
+        while heard.last_trade < trades || book.last_update_id < market.last_update_id {
+            heard.take(&slow.hear(), &mut book);
+        }
+        assert_eq!(book, market.book);
+    }
+    let stats = server.stats();
+    assert_eq!((stats.open, stats.dropped_slow_events), (1, 0), "{stats:?}");
+}
+
+/// How far a client has come that is subscribed to streams of all classes.
+#[derive(Default)]
+struct Mixture {
+    next_diff: u64,
+    last_trade: u64,
+    last_partial: u64,
+    last_ticker: u64,
+}
+
+impl Mixture {
+    fn take(&mut self, message: &str, book: &mut Book) {
+        let message: Value = serde_json::from_str(message).expect("JSON");
+        let (stream, data) = (message["stream"].as_str().expect("a stream"), &message["data"]);
+        let id = |name: &str| data[name].as_u64().expect("an id");
+        match stream {
+            STREAM => {
+                assert_eq!(id("U"), self.next_diff, "a gap, or a diff twice");
+                self.next_diff = id("u") + 1;
+                book.apply(data);
+            }
+            "btcusdt@trade" => {
+                assert_eq!(id("t"), self.last_trade + 1, "a trade is missing, late or repeated");
+                self.last_trade = id("t");
+            }
+            "btcusdt@bookTicker" => {
+                assert!(id("u") >= self.last_ticker, "an older best price");
+                self.last_ticker = id("u");
+            }
+            _ => {
+                assert!(id("lastUpdateId") >= self.last_partial, "an older book");
+                self.last_partial = id("lastUpdateId");
+            }
+        }
+    }
+}
+
 /// What is no diff cannot be folded: those who lag are told so rather than left with a wrong book.
 #[test]
 fn what_cannot_be_folded_closes_those_who_wait_for_it() {

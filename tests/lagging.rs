@@ -89,7 +89,8 @@ fn expect_accounted(stats: &Stats) {
     let dropped = stats.dropped_slow_events
         + stats.dropped_newest
         + stats.dropped_oldest
-        + stats.dropped_gone_events;
+        + stats.dropped_gone_events
+        + stats.dropped_unsubscribed_events;
     let known = stats.deliveries + stats.conflated + stats.folded + dropped + stats.queued_events;
     assert_eq!(stats.offered, known, "{stats:?}");
     assert_eq!(stats.accepted, stats.open + stats.ended_total(), "{stats:?}");

@@ -295,3 +295,29 @@ proptest! {
         }
     }
 }
+
+/// What is withdrawn is a topic's slots: neither other topics', nor frames, nor what has begun.
+#[test]
+fn withdrawing_a_topic_drops_what_waits_in_its_slots() {
+    let fold = |seq| Content::Fold(FoldFrom { seq, mark: seq });
+    let (first, second) = (message(10, 1), message(20, 2));
+    let mut outbox = Outbox::new(NOW);
+    outbox.put(slot(1), Content::Frame(Rc::clone(&first)));
+    write(&mut outbox, 1);
+    push(&mut outbox, &second, NO_LIMIT).unwrap();
+    outbox.put(slot(1), Content::Frame(message(30, 3)));
+    outbox.put(SlotId { topic: 1, key: u64::MAX }, fold(5));
+    outbox.put(slot(2), Content::Frame(message(40, 4)));
+    let held = outbox.held();
+    let (dropped, folds) = outbox.withdraw(1);
+    let of_frame = message(30, 3).len();
+    assert_eq!(dropped, Tally { bytes: of_frame, events: 2 });
+    assert_eq!(folds, [(SlotId { topic: 1, key: u64::MAX }, FoldFrom { seq: 5, mark: 5 })]);
+    assert_eq!(outbox.held(), held - of_frame - 2 * ITEM_BYTES);
+    let left = [&first[1..], &second, &message(40, 4)].concat();
+    assert_eq!((pending(&outbox), outbox.len(), outbox.events()), (left, outbox.len(), 3));
+    assert_eq!(outbox.withdraw(1), (Tally::default(), vec![]));
+    // The topic's next message has a place of its own, at the end.
+    assert_eq!(outbox.put(slot(1), Content::Frame(message(1, 5))), Slotted::New);
+    assert!(pending(&outbox).ends_with(&message(1, 5)));
+}

@@ -52,9 +52,10 @@ impl<S> Context<'_, S> {
         self.core.subscribe(self.index, topic)
     }
 
-    /// Ends a subscription. `false`: there was none.
+    /// Ends a subscription. `false`: there was none. Of a connection that lags, messages that wait
+    /// to be replaced or folded are dropped; what waits in its send queue still goes out.
     pub fn unsubscribe(&mut self, topic: &str) -> bool {
-        self.core.subscriptions.unsubscribe(self.index, topic)
+        self.core.unsubscribe(self.index, topic)
     }
 
     /// The topics that this connection is subscribed to.

@@ -156,6 +156,17 @@ impl Core {
         true
     }
 
+    /// Ends a subscription, and drops what waits in its place of one that lags.
+    pub(super) fn unsubscribe(&mut self, index: u32, topic: &str) -> bool {
+        let Some(slot) = self.subscriptions.find(topic) else { return false };
+        if !self.subscriptions.unsubscribe(index, topic) {
+            return false;
+        }
+        let (outputs, means) = self.sending();
+        outputs.withdraw(index, slot.number(), &means);
+        true
+    }
+
     pub(super) fn set_view(&mut self, index: u32, view: View) {
         let wants = Wants { view, ..self.outputs.wants(index) };
         self.outputs.set_wants(index, wants);

@@ -398,6 +398,26 @@ impl Outputs {
         dropped.bytes + refused
     }
 
+    /// Drops what waits for the connection of a topic that it has unsubscribed from, where that is a
+    /// slot: what comes of the topic when it subscribes again is not to stand in its place, which
+    /// is before the replies.
+    pub(super) fn withdraw(&mut self, index: u32, topic: usize, means: &Means<'_>) {
+        let Self { by_index, arena, pieces, ranges, backlogs, .. } = self;
+        let Some(output) = by_index.get_mut(index).filter(|output| output.outbox.is_some()) else {
+            return;
+        };
+        // What came in this turn may be of the topic as well.
+        let preamble = output.take_ranges(pieces, ranges);
+        let Some(outbox) = &mut output.outbox else { return };
+        let queued = backlogs.queue(outbox, (arena, ranges), 0, preamble, means);
+        if let Flushed::Overflow(refused) = queued {
+            means.counters.dropped_slow_bytes.add(refused as u64);
+            output.gate = Gate::Overflowed;
+        }
+        let withdrawn = backlogs.withdraw(outbox, topic, means.counters);
+        means.counters.dropped_unsubscribed_events.add(withdrawn);
+    }
+
     /// When something is due for what the connection has queued.
     pub(super) fn deadline(&self, index: u32) -> Millis {
         self.outbox(index).map_or(Millis::NEVER, |outbox| self.backlogs.deadline(outbox))

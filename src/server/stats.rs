@@ -6,7 +6,7 @@
 //!
 //! * `accepted` = `open` + the sum of `ended`;
 //! * `offered` = `deliveries` + `conflated` + `folded` + `dropped_slow_events` + `dropped_newest` +
-//!   `dropped_oldest` + `dropped_gone_events` + `queued_events`.
+//!   `dropped_oldest` + `dropped_gone_events` + `dropped_unsubscribed_events` + `queued_events`.
 
 use super::handler::Cause;
 use super::transit::{Latency, Recorders};
@@ -94,6 +94,8 @@ counters! {
     dropped_oldest,
     /// Events dropped because their subscriber's connection was gone.
     dropped_gone_events,
+    /// Events dropped because their slow subscriber unsubscribed before it took them.
+    dropped_unsubscribed_events,
     /// Events that wait for slow subscribers.
     queued_events: Gauge,
     /// Bytes that wait for slow peers, each frame's bookkeeping included.

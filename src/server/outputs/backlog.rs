@@ -14,7 +14,9 @@ use super::writing::write_pieces;
 use super::{Flushed, Means};
 use crate::hub::Lag;
 use crate::net::{Transport, Written};
-use crate::outbox::{Content, Full, ITEM_BYTES, Kind, Outbox, Slotted, Tally, Waits};
+use crate::outbox::{
+    Content, FoldFrom, Full, ITEM_BYTES, Kind, Outbox, SlotId, Slotted, Tally, Waits,
+};
 use crate::proto::{Millis, OpCode, frame};
 use std::io;
 use std::ops::Range;
@@ -271,13 +273,31 @@ impl Backlogs {
         }
     }
 
+    /// Drops what waits in a topic's slots; yields how many events that was.
+    pub(super) fn withdraw(
+        &mut self,
+        outbox: &mut Outbox,
+        topic: usize,
+        counters: &Counters,
+    ) -> u64 {
+        let before = (outbox.held(), outbox.events());
+        let (dropped, folds) = outbox.withdraw(topic);
+        self.leave(folds);
+        self.settle(before, outbox, counters);
+        dropped.events
+    }
+
+    fn leave(&mut self, folds: Vec<(SlotId, FoldFrom)>) {
+        for (id, from) in folds {
+            self.folds.leave(id.topic, from.seq);
+        }
+    }
+
     /// Drops all that waits and of which no byte has gone; yields what that was.
     pub(super) fn drop_unstarted(&mut self, outbox: &mut Outbox, counters: &Counters) -> Tally {
         let before = (outbox.held(), outbox.events());
         let (dropped, folds) = outbox.drop_unstarted();
-        for (id, from) in folds {
-            self.folds.leave(id.topic, from.seq);
-        }
+        self.leave(folds);
         self.settle(before, outbox, counters);
         dropped
     }

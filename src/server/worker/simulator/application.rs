@@ -1,11 +1,14 @@
 //! The application that the simulated server runs: it does what messages tell it, notes what it
 //! sends, and checks that it is told things in the order in which it may be.
 
-use super::ledger::{CHAT, CHAT_NAME, Effect, FRAME_BYTES, Owed, RETAINED, TOPICS, event};
+use super::ledger::{
+    CHAT, CHAT_NAME, CONFLATED, Effect, FOLDED, FRAME_BYTES, Owed, RETAINED, Run, TOPICS, event,
+};
 use super::socket::Shared;
 use crate::http::{Request, Response, Status};
 use crate::proto::{CloseCode, Message};
 use crate::server::context::Context;
+use crate::server::folds::Fold;
 use crate::server::handler::{Closed, Handler, Opening, Upgrade};
 use std::panic::resume_unwind;
 
@@ -122,7 +125,7 @@ impl Application {
             return self.send(cx, b"r!".to_vec(), Effect::None);
         }
         let mut number = self.next_number(cx, topic);
-        if topic == RETAINED {
+        if matches!(topic, RETAINED | CONFLATED) {
             // The last event comes again, if there was one.
             number = number.saturating_sub(1);
         }
@@ -192,6 +195,10 @@ impl Handler for Application {
     fn on_shutdown(&mut self, cx: &mut Context<'_, Session>) {
         self.enter(cx, "on_shutdown");
         self.send(cx, b"nbye".to_vec(), Effect::None);
+    }
+
+    fn fold(topic: &str) -> Option<Box<dyn Fold>> {
+        (topic == name(FOLDED)).then(|| Box::new(Run::default()) as Box<dyn Fold>)
     }
 
     fn on_close(&mut self, session: Session, closed: &Closed<'_>) {

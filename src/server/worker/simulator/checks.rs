@@ -128,7 +128,8 @@ fn check_counts(
     let dropped = stats.dropped_slow_events
         + stats.dropped_newest
         + stats.dropped_oldest
-        + stats.dropped_gone_events;
+        + stats.dropped_gone_events
+        + stats.dropped_unsubscribed_events;
     let known = stats.deliveries + stats.conflated + stats.folded + dropped + stats.queued_events;
     let held: usize = worker.sessions.iter().map(|s| worker.core.outputs.held(s.key.index)).sum();
     let held = held as u64;

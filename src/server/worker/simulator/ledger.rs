@@ -4,12 +4,19 @@
 //! numbered by topic without a gap, so that a subscriber knows which one comes next.
 //! Invariant: nothing in here is asked of the server, but for how many events it has taken in.
 
+use crate::hub::{Lag, Retain, TopicOptions};
 use crate::outbox::ITEM_BYTES;
+use crate::server::folds::{Absorbed, Fold};
 use std::collections::{BTreeMap, VecDeque};
 
-/// Topics that events are published to from outside; the second keeps its last event.
-pub(super) const TOPICS: [&str; 3] = ["plain", "kept", "third"];
+/// Topics that events are published to from outside.
+pub(super) const TOPICS: [&str; 5] = ["plain", "kept", "third", "state", "folded"];
+/// It keeps its last event.
 pub(super) const RETAINED: usize = 1;
+/// It keeps its last event, and where a subscriber lags that takes the place of those before.
+pub(super) const CONFLATED: usize = 3;
+/// Where a subscriber lags, its events become one that stands for a run of them.
+pub(super) const FOLDED: usize = 4;
 /// The topic that the application publishes to.
 pub(super) const CHAT: usize = TOPICS.len();
 /// Its name, which no publisher knows.
@@ -30,7 +37,7 @@ pub(super) enum Effect {
     None,
     /// Events of this topic follow, from this number.
     Subscribed(usize, u64),
-    /// None follow, all before this number having come.
+    /// None follow, all before this number having come but for what may be left out.
     Unsubscribed(usize, u64),
 }
 
@@ -121,6 +128,19 @@ impl Ledger {
     }
 }
 
+/// How a topic treats its subscribers.
+pub(super) fn topic_options(topic: usize) -> TopicOptions {
+    let kept = matches!(topic, RETAINED | CONFLATED);
+    TopicOptions {
+        retain: if kept { Retain::Last } else { Retain::Nothing },
+        lag: match topic {
+            CONFLATED => Lag::Conflate,
+            FOLDED => Lag::Fold,
+            _ => Lag::Close,
+        },
+    }
+}
+
 /// An event as it is published: its topic, its number, and bytes that depend on both.
 pub(super) fn event(topic: usize, number: u64, bytes: usize) -> String {
     let filler = char::from(filler(topic, number)).to_string();
@@ -131,11 +151,73 @@ fn filler(topic: usize, number: u64) -> u8 {
     b'a' + u8::try_from((topic as u64 * 7 + number) % 26).unwrap_or_default()
 }
 
-/// The topic and number of an event, if it is one and nobody has touched it.
-pub(super) fn parse_event(payload: &[u8]) -> Option<(usize, u64)> {
-    let text = str::from_utf8(payload).ok()?;
-    let mut parts = text.strip_prefix('e')?.splitn(3, ':');
-    let (topic, number) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
-    let expected = filler(topic, number);
-    parts.next()?.bytes().all(|byte| byte == expected).then_some((topic, number))
+/// Which events a payload stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Events {
+    pub(super) topic: usize,
+    pub(super) first: u64,
+    pub(super) last: u64,
+}
+
+impl Events {
+    /// Those of a payload, if it is an event and nobody has touched it.
+    pub(super) fn parse(payload: &[u8]) -> Option<Self> {
+        let text = str::from_utf8(payload).ok()?;
+        let mut parts = text.strip_prefix('e')?.splitn(3, ':');
+        let (topic, numbers) = (parts.next()?.parse().ok()?, parts.next()?);
+        let (first, last) = numbers.split_once('-').unwrap_or((numbers, numbers));
+        let (first, last) = (first.parse().ok()?, last.parse().ok()?);
+        let expected = filler(topic, last);
+        let untouched = parts.next()?.bytes().all(|byte| byte == expected);
+        (untouched && first <= last).then_some(Self { topic, first, last })
+    }
+
+    /// Whether a subscriber may get it for whom `next` is next.
+    pub(super) fn may_come(self, next: u64) -> bool {
+        match self.topic {
+            CONFLATED => self.first == self.last && self.first >= next,
+            FOLDED => self.first == next,
+            _ => self.first == self.last && self.first == next,
+        }
+    }
+}
+
+/// A run of events that became one.
+#[derive(Debug, Default)]
+pub(super) struct Run {
+    /// The numbers of the topic's events that it may begin with: by what the server counts, and
+    /// ours.
+    firsts: VecDeque<(u64, u64)>,
+    last: Option<u64>,
+}
+
+impl Fold for Run {
+    fn mark(&self, payload: &[u8]) -> Option<u64> {
+        Events::parse(payload).map(|events| events.first)
+    }
+
+    fn absorb(&mut self, seq: u64, payload: &[u8]) -> Absorbed {
+        let Some(Events { first, last, .. }) = Events::parse(payload) else {
+            return Absorbed::Refused;
+        };
+        if self.last.is_some_and(|before| before + 1 != first) {
+            return Absorbed::Refused;
+        }
+        self.firsts.push_back((seq, first));
+        self.last = Some(last);
+        Absorbed::Taken
+    }
+
+    fn since(&self, seq: u64, mark: u64, out: &mut Vec<u8>) -> bool {
+        let known = self.firsts.contains(&(seq, mark));
+        if let Some(last) = self.last.filter(|_| known) {
+            let filler = char::from(filler(FOLDED, last));
+            out.extend_from_slice(format!("e{FOLDED}:{mark}-{last}:{filler}").as_bytes());
+        }
+        known
+    }
+
+    fn forget_before(&mut self, seq: u64) {
+        self.firsts.retain(|(of, _)| *of >= seq);
+    }
 }

@@ -19,7 +19,7 @@ mod wire;
 mod world;
 
 use super::{Parts, Shared, Worker};
-use crate::hub::{Publisher, Retain, Wake, channel};
+use crate::hub::{Publisher, Wake, channel};
 use crate::net::Network as _;
 use crate::proto::{Config, Role};
 use crate::server::attempts::Attempts;
@@ -28,7 +28,7 @@ use crate::server::shutdown::ShutdownHandle;
 use crate::server::stats::{Board, StatsHandle};
 use application::Application;
 use chance::Chance;
-use ledger::{RETAINED, TOPICS};
+use ledger::TOPICS;
 use scenario::Scenario;
 use socket::{Door, Simulated};
 use std::cell::RefCell;
@@ -168,9 +168,8 @@ fn drive(world: &socket::Shared, board: Arc<Board>, stats: &StatsHandle) -> u64 
     let wake: Wake = Arc::new(move || flag.store(true, Ordering::Relaxed));
     let (sender, inbox) = channel(options.inbox_events_max, Arc::clone(&wake));
     let publisher = Publisher::new(vec![sender]);
-    let retain = |topic| if topic == RETAINED { Retain::Last } else { Retain::Nothing };
-    let topics = TOPICS.iter().enumerate().map(|(n, name)| publisher.topic(name, retain(n)));
-    let topics = topics.collect();
+    let topics = TOPICS.iter().enumerate();
+    let topics = topics.map(|(n, name)| publisher.topic(name, ledger::topic_options(n))).collect();
     let config = Config { role: Role::Server, limits: options.limits, timeouts: options.timeouts };
     let shared = Arc::new(Shared {
         start,
