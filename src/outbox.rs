@@ -218,6 +218,12 @@ impl Outbox {
         Slotted::Merged
     }
 
+    /// How many slots are to be folded.
+    #[cfg(feature = "simulator")]
+    pub(crate) fn folds(&self) -> usize {
+        self.slots.values().filter(|content| matches!(content, Content::Fold(_))).count()
+    }
+
     /// Whether something waits in a slot.
     pub(crate) fn holds(&self, id: SlotId) -> bool {
         self.slots.contains_key(&id)

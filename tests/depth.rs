@@ -240,7 +240,7 @@ fn whoever_lags_on_several_streams_gets_each_of_them_in_order() {
             }
         }
         // It catches up, in the end with what comes meanwhile.
-        let trade = &topics[2];
+        let [.., trade, _] = &topics;
         trades += 1;
         server.publisher.publish_waiting(trade, format!(r#"{{"t":{trades}}}"#).as_str().into());
         while heard.last_trade < trades || book.last_update_id < market.last_update_id {
@@ -286,6 +286,48 @@ impl Mixture {
             }
         }
     }
+}
+
+/// "A new subscriber to a state stream gets the last value right after its ack", one that lags and
+/// subscribes again too: what waited for its first subscription is dropped.
+#[test]
+fn whoever_lags_and_subscribes_again_gets_the_last_value_behind_its_ack() {
+    const STATE: &str = "btcusdt@bookTicker";
+    let server = serve(options());
+    let names = [STATE, STREAM].map(|name| (name, StreamClass::of(name)));
+    let [state, diffs] = names.map(|(name, class)| server.publisher.topic(name, class));
+    let mut market = Market::new();
+    let mut slow = Client::open_at(server.address, &format!("/stream?streams={STATE}/{STREAM}"));
+    let mut published = 0;
+    while server.stats().conflated == 0 || server.stats().folded == 0 {
+        published += 1;
+        let ticker = format!(r#"{{"u":{published}}}"#);
+        server.publisher.publish_waiting(&state, ticker.as_str().into());
+        server.publisher.publish_waiting(&diffs, market.diff().as_str().into());
+    }
+    for (id, method) in [(1, "UNSUBSCRIBE"), (2, "SUBSCRIBE")] {
+        slow.say(&format!(r#"{{"method":"{method}","params":["{STATE}","{STREAM}"],"id":{id}}}"#));
+    }
+    eventually("both are read", || server.stats().messages_in == 2);
+    // One value of each waited, and neither counts as delivered.
+    assert_eq!(server.stats().dropped_unsubscribed_events, 2);
+    let next = market.last_update_id + 1;
+    server.publisher.publish_waiting(&diffs, market.diff().as_str().into());
+    let mut hear = || serde_json::from_str::<Value>(&slow.hear()).expect("JSON");
+    let mut last = 0;
+    let reply = loop {
+        let message = hear();
+        match message["data"]["u"].as_u64().filter(|_| message["stream"] == STATE) {
+            Some(u) => last = u,
+            None if message.get("id").is_some() => break message,
+            None => {}
+        }
+    };
+    assert!(last < published, "what waited came all the same");
+    assert_eq!(reply["id"], 1);
+    assert_eq!(hear()["id"], 2);
+    assert_eq!(hear()["data"]["u"], published);
+    assert_eq!(hear()["data"]["U"], next);
 }
 
 /// What is no diff cannot be folded: those who lag are told so rather than left with a wrong book.

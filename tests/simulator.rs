@@ -38,6 +38,7 @@ fn simulate(seeds: std::ops::Range<u64>) -> Report {
 fn a_thousand_seeds_hold() {
     let total = simulate(0..SEEDS);
     println!("{total:#?}");
+    assert!(total.merged > 10_000, "few lag: {}", total.merged);
     assert_eq!(total.ended.len(), 17, "not all causes: {:?}", total.ended);
 }
 

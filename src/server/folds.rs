@@ -123,6 +123,12 @@ impl Folds {
         }
     }
 
+    /// How many wait, on all topics.
+    #[cfg(feature = "simulator")]
+    pub(super) fn waiting(&self) -> usize {
+        self.by_topic.values().flat_map(|folding| folding.waiting.values()).sum()
+    }
+
     /// The frame that says what has been published since, for one who wants it so. `None`: there
     /// can be none.
     pub(super) fn frame(

@@ -147,6 +147,14 @@ impl Outputs {
         self.outbox(index).map_or(0, Outbox::held)
     }
 
+    /// How many are waited for to be folded, by those who fold and by those who wait.
+    #[cfg(feature = "simulator")]
+    pub(super) fn folds(&self) -> (usize, usize) {
+        let outboxes = self.by_index.iter().filter_map(|output| output.outbox.as_deref());
+        let waiting = outboxes.map(Outbox::folds).sum();
+        (self.backlogs.folds.waiting(), waiting)
+    }
+
     /// Whether the socket has refused something that still waits.
     pub(super) fn is_lagging(&self, index: u32) -> bool {
         self.outbox(index).is_some()
@@ -201,7 +209,7 @@ impl Outputs {
 
     /// Has those who wait for a topic's events to be folded get this one too.
     pub(super) fn fold(&mut self, topic: usize, publication: &Publication) {
-        self.backlogs.folds().note(topic, publication);
+        self.backlogs.folds.note(topic, publication);
     }
 
     /// Sends a message at once, behind what the connection has to send already, from where it

@@ -57,7 +57,7 @@ pub(super) struct Backlogs {
     held: usize,
     waiting_events: u64,
     pub(super) events: EventFrames,
-    folds: Folds,
+    pub(super) folds: Folds,
 }
 
 /// A unit of what goes out, a frame or an HTTP answer, of which `gone` bytes have left.
@@ -73,10 +73,6 @@ struct Unit<'a> {
 impl Backlogs {
     pub(super) const fn new(limits: QueueLimits, folds: Folds) -> Self {
         Self { limits, held: 0, waiting_events: 0, events: EventFrames::new(), folds }
-    }
-
-    pub(super) const fn folds(&mut self) -> &mut Folds {
-        &mut self.folds
     }
 
     /// From where on the connection that holds most has to go.

@@ -133,6 +133,7 @@ fn check_counts(
     let known = stats.deliveries + stats.conflated + stats.folded + dropped + stats.queued_events;
     let held: usize = worker.sessions.iter().map(|s| worker.core.outputs.held(s.key.index)).sum();
     let held = held as u64;
+    let (folding, to_fold) = worker.core.outputs.folds();
     // Each once.
     let ready: HashSet<Key> = worker.ready.iter().copied().collect();
     let (most, least) = (ledger.written_bytes, ledger.written_bytes - ledger.uncertain_bytes);
@@ -148,6 +149,7 @@ fn check_counts(
         ("accept pauses", stats.accept_pauses, ledger.pauses),
         ("events", stats.offered, known),
         ("bytes that wait", stats.queued_bytes, held),
+        ("events that folds are waited for from", folding as u64, to_fold as u64),
         ("encoded bytes left", worker.core.outputs.encoded() as u64, 0),
         ("places not freed", worker.gone.len() as u64, 0),
         ("ready", worker.ready.len() as u64, ready.len() as u64),

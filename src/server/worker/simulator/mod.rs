@@ -61,6 +61,8 @@ pub struct Report {
     pub messages: u64,
     /// Bytes that it read and wrote.
     pub bytes: u64,
+    /// Events that took the place of others, or became part of them, for peers that lag.
+    pub merged: u64,
     /// How long it was for those in it, in microseconds.
     pub micros: u64,
     /// How many connections ended for which cause.
@@ -74,6 +76,7 @@ impl AddAssign<&Self> for Report {
         self.accepted += other.accepted;
         self.messages += other.messages;
         self.bytes += other.bytes;
+        self.merged += other.merged;
         self.micros += other.micros;
         for (cause, count) in &other.ended {
             *self.ended.entry(cause).or_default() += count;
@@ -153,6 +156,7 @@ fn simulate(mut chance: Chance, record: Record) -> Result<Report, Failure> {
         accepted: stats.accepted,
         messages: stats.messages_in + stats.events_in,
         bytes: stats.bytes_in + stats.bytes_out,
+        merged: stats.conflated + stats.folded,
         micros: world.now(),
         ended: stats.ended_by_cause().filter(|(_, count)| *count > 0).collect(),
     })

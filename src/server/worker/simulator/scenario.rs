@@ -46,6 +46,8 @@ pub(super) struct Scenario {
     pub(super) unwatched: usize,
     /// The clock jumps.
     pub(super) jumps: usize,
+    /// Peers subscribe to what is conflated and folded, and most read slowly.
+    pub(super) lagging: bool,
     /// Peers that mean no good, of a hundred.
     pub(super) hostile_percent: usize,
 }
@@ -54,6 +56,7 @@ impl Scenario {
     pub(super) fn draw(chance: &mut Chance) -> Self {
         let calm = chance.one_in(4);
         let bulk = chance.one_in(12);
+        let lagging = chance.one_in(5);
         let often = |chance: &mut Chance, cases: usize| {
             if calm || chance.one_in(3) { 0 } else { chance.between(2, cases) }
         };
@@ -75,7 +78,11 @@ impl Scenario {
             capacity,
             at_once: if bulk { 2 << 20 } else { 50_000 },
             latency: chance.pick(10, &[1000, 20_000]),
-            publications: if bulk { chance.between(900, 2600) } else { chance.below(150) },
+            publications: if bulk {
+                chance.between(900, 2600)
+            } else {
+                chance.below(if lagging { 600 } else { 150 })
+            },
             burst: if bulk { 2600 } else { chance.pick(1, &[5, 40]) },
             event_bytes: chance.pick(30, &[800, 5000]),
             interference: often(chance, 20),
@@ -87,6 +94,7 @@ impl Scenario {
             aborts: often(chance, 10),
             unwatched: often(chance, 60),
             jumps: if calm || chance.one_in(2) { 0 } else { 400 },
+            lagging,
             hostile_percent: if calm { 0 } else { chance.pick(0, &[20, 50, 90]) },
         }
     }

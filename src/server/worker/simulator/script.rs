@@ -2,7 +2,7 @@
 //! Invariant: an honest peer keeps the protocol and the limits, and reads.
 
 use super::chance::Chance;
-use super::ledger::CHAT;
+use super::ledger::{CHAT, CONFLATED, FOLDED};
 use super::scenario::Scenario;
 use crate::proto::OpCode;
 use crate::proto::frame::{Position, encode};
@@ -56,7 +56,7 @@ pub(super) struct Script {
 impl Script {
     pub(super) fn draw(chance: &mut Chance, scenario: &Scenario) -> Self {
         let honest = chance.below(100) >= scenario.hostile_percent;
-        let slow = chance.one_in(5);
+        let slow = chance.one_in(if scenario.lagging { 1 } else { 5 });
         let mut script = Self {
             steps: VecDeque::new(),
             honest,
@@ -96,6 +96,10 @@ impl Script {
         } else {
             self.then(handshake);
             self.then(Step::AwaitOpen);
+        }
+        for topic in [CONFLATED, FOLDED].into_iter().filter(|_| scenario.lagging) {
+            let payload = format!("s{topic}");
+            self.then(Step::Ask(1, message(chance, payload.as_bytes())));
         }
         for _ in 0..chance.below(12) {
             self.one_honest_thing(chance, scenario);

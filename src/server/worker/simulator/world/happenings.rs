@@ -1,7 +1,7 @@
 //! What happens in the world by itself: what peers do, what publishers publish, and the end.
 //! Invariant: what is to happen stands in one list, by time and then in the order of its making.
 
-use super::super::ledger::{FRAME_BYTES, TOPICS, event};
+use super::super::ledger::{CONFLATED, FOLDED, FRAME_BYTES, TOPICS, event};
 use super::super::wire::{Edge, Moved, Stage, Wire};
 use super::{HURRY, Happening, LATEST, LOOK, Pending, SETTLED, World};
 use crate::hub::Delivery;
@@ -127,6 +127,7 @@ impl World {
         let together = self.chance.between(1, self.scenario.burst).min(self.publications_left);
         for _ in 0..together {
             let topic = self.chance.below(TOPICS.len());
+            let topic = self.chance.pick(topic, &[CONFLATED, FOLDED]);
             let bytes = self.chance.below(self.scenario.event_bytes);
             let text = event(topic, self.ledger.number(topic), bytes);
             if let Some(to) = server.topics.get(topic)
