@@ -264,7 +264,8 @@ struct Mixture {
 impl Mixture {
     fn take(&mut self, message: &str, book: &mut Book) {
         let message: Value = serde_json::from_str(message).expect("JSON");
-        let (stream, data) = (message["stream"].as_str().expect("a stream"), &message["data"]);
+        let stream = message.get("stream").and_then(Value::as_str).expect("a stream");
+        let data = message.get("data").expect("a payload");
         let id = |name: &str| data[name].as_u64().expect("an id");
         match stream {
             STREAM => {
