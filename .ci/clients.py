@@ -37,17 +37,24 @@ class Suite:
     node_clients: tuple
     # For one client, its start included.
     seconds_max: int
+    # Clients whose packages take hundreds of megabytes: they run when they are named, or all are.
+    python_more: tuple = ()
 
     @property
     def clients(self):
         return self.python_clients + self.node_clients
+
+    @property
+    def all_clients(self):
+        return self.clients + self.python_more
 
 
 def main(suite):
     options = parse_options(suite)
     exit_on_signals()
     try:
-        commands = prepare(suite, options.client or suite.clients)
+        usual = suite.all_clients if options.all else suite.clients
+        commands = prepare(suite, options.client or usual)
         with contextlib.ExitStack() as stack:
             if options.url:
                 server, base = None, options.url.rstrip("/")
@@ -72,12 +79,14 @@ def main(suite):
 def parse_options(suite):
     parser = argparse.ArgumentParser(description=suite.description)
     parser.add_argument("client", nargs="*",
-                        help=f"only these (default: all of {', '.join(suite.clients)})")
+                        help=f"only these (default: {', '.join(suite.clients)})")
+    more = f": {', '.join(suite.python_more)} as well" if suite.python_more else ""
+    parser.add_argument("--all", action="store_true", help=f"all that there are{more}")
     parser.add_argument("--url", help="test a server that is already running, at ws://HOST:PORT")
     parser.add_argument("--binary", type=Path, help="this tickwire, instead of a release build")
     options = parser.parse_args()
     for name in options.client:
-        if name not in suite.clients:
+        if name not in suite.all_clients:
             parser.error(f"no such client: {name}")
     return options
 
@@ -106,24 +115,28 @@ def prepare(suite, names):
     """Installs what the clients need; returns {name: command that takes a name and a base URL}."""
     cache = Path(os.environ.get("CLIENTS_CACHE") or SHARED / ".cache").resolve()
     commands = {}
-    if set(names) & set(suite.python_clients):
-        python = prepare_python(cache)
-        commands |= {name: [python, suite.python_script] for name in suite.python_clients}
+    for clients, folder, *requirements in (
+        (suite.python_clients, "python", "requirements.txt"),
+        (suite.python_more, "python-more", "requirements.txt", "requirements-more.txt"),
+    ):
+        if set(names) & set(clients):
+            python = prepare_python(cache / folder, requirements)
+            commands |= {name: [python, suite.python_script] for name in clients}
     if set(names) & set(suite.node_clients):
         node = prepare_node(cache, suite.node_script)
         commands |= {name: node for name in suite.node_clients}
     return {name: commands[name] for name in names}
 
 
-def prepare_python(cache):
-    """A virtual environment with requirements.txt, made anew when that file changes."""
-    wanted = SHARED / "requirements.txt"
-    with installation(cache / "python", wanted) as target:
+def prepare_python(folder, requirements):
+    """A virtual environment with what these files name, made anew when one of them changes."""
+    wanted = [SHARED / name for name in requirements]
+    with installation(folder, *wanted) as target:
         if target:
             subprocess.run([sys.executable, "-m", "venv", target], check=True)
-            pip = target / "bin" / "pip"
-            subprocess.run([pip, "install", "--quiet", "-r", wanted], check=True)
-    return cache / "python" / "bin" / "python"
+            files = [argument for file in wanted for argument in ("-r", file)]
+            subprocess.run([target / "bin" / "pip", "install", "--quiet", *files], check=True)
+    return folder / "bin" / "python"
 
 
 def prepare_node(cache, script):
@@ -139,22 +152,24 @@ def prepare_node(cache, script):
             subprocess.run(["npm", "install", "--no-package-lock", "--no-audit", "--no-fund",
                             "--silent"], cwd=target, check=True, stdin=subprocess.DEVNULL)
     # Node resolves packages from the script's own place, so the scripts go where they are.
-    shutil.copy(SHARED / "chromium.mjs", cache / "node")
-    script = shutil.copy(script, cache / "node")
+    for module in (*SHARED.glob("*.mjs"), script):
+        shutil.copy(module, cache / "node")
+    script = cache / "node" / script.name
     probe = "process.exit(typeof WebSocket === 'function' ? 0 : 1)"
     has_websocket = subprocess.run(["node", "-e", probe], check=False).returncode == 0
     return ["node", *([] if has_websocket else ["--experimental-websocket"]), script]
 
 
 @contextlib.contextmanager
-def installation(target, wanted):
+def installation(target, *wanted):
     """Yields `target`, emptied, when it is not a complete installation of `wanted`; else None."""
     complete = target / "complete"
-    if complete.exists() and complete.read_text() == wanted.read_text():
+    text = "".join(file.read_text() for file in wanted)
+    if complete.exists() and complete.read_text() == text:
         yield None
         return
-    print(f"installing {wanted.name} into {target}", flush=True)
+    print(f"installing {' and '.join(file.name for file in wanted)} into {target}", flush=True)
     shutil.rmtree(target, ignore_errors=True)
     yield target
     # Written last, so an interrupted installation is made anew.
-    complete.write_text(wanted.read_text())
+    complete.write_text(text)

@@ -3,22 +3,9 @@
 // Prints `N events: what was checked` and exits 0, or says what was wrong and exits 1. The
 // deadline is the caller's: see run.
 
+import { BOOK_CLIENTS } from './books.mjs';
+import { EVENTS, check, checkTrades } from './checks.mjs';
 import { evaluateInPage } from './chromium.mjs';
-
-const EVENTS = 5;
-
-function check(holds, text) {
-  if (!holds) throw new Error(text);
-}
-
-/** Trade ids without gaps, each of one symbol, with prices as decimal strings. */
-function checkTrades(trades) {
-  trades.forEach((trade, index) => {
-    check(trade.e === 'trade' && trade.s === 'BTCUSDT', `not a trade: ${JSON.stringify(trade)}`);
-    check(typeof trade.p === 'string' && Number(trade.p) > 0, `price: ${JSON.stringify(trade)}`);
-    check(trade.t === trades[0].t + index, `trade ids have gaps: ${trades.map((t) => t.t)}`);
-  });
-}
 
 // --- binance-api-node: one connection a stream, /ws/<stream>, on ws 7 -----------------------
 
@@ -132,6 +119,7 @@ const CLIENTS = {
   'node-websocket': nodeWebSocket,
   ws,
   chromium,
+  ...BOOK_CLIENTS,
 };
 
 const [name, base] = process.argv.slice(2);
