@@ -115,8 +115,7 @@ impl Replay {
     /// Publishes to `sink` until the end. A replay waits for room ([`Pace::Patient`]): rather late
     /// than incomplete. As fast as it can go, it waits for subscribers too ([`Pace::Lossless`]).
     ///
-    /// A held switch is waited for with the first events already read, and the streams told that they
-    /// are of.
+    /// A held switch is waited for with the first events already read, and the recording's streams told.
     pub fn run(self, sink: &mut impl Sink, switch: &Switch, counters: &FeedCounters) -> Replayed {
         let end = ReplayEnd::Finished;
         let mut total =
@@ -147,6 +146,7 @@ impl Replay {
             let reading = scope.spawn(|| self.read_ahead(ahead, switch, counters));
             let how = (self.speed, self.at);
             let mut playback = Playback::new(how, sink, switch, counters, &self.progress);
+            self.recording.streams().for_each(|stream| playback.announce(stream));
             let flow = playback.run(&chunks);
             // Without a receiver the reading thread ends, however far it is.
             drop(chunks);

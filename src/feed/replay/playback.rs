@@ -19,6 +19,7 @@ pub(super) struct Playback<'a, S> {
     progress: &'a ReplayProgress,
     timeline: Timeline,
     beginning: Beginning,
+    announced: HashSet<Box<str>>,
     phase: Phase,
     /// When the first event was published, or could have been.
     pub(super) started: Instant,
@@ -29,9 +30,7 @@ pub(super) struct Playback<'a, S> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Phase {
     /// Before the first event that is published.
-    Before {
-        lists_streams: bool,
-    },
+    Before,
     Under,
 }
 
@@ -50,7 +49,8 @@ impl<'a, S: Sink> Playback<'a, S> {
             progress,
             timeline: Timeline::new(speed),
             beginning: Beginning::new(at),
-            phase: Phase::Before { lists_streams: false },
+            announced: HashSet::new(),
+            phase: Phase::Before,
             started: Instant::now(),
             events: 0,
             skipped: 0,
@@ -66,17 +66,14 @@ impl<'a, S: Sink> Playback<'a, S> {
                 }
                 let flow = match entry {
                     Entry::Event { received_ns, stream, payload } => {
-                        self.tell_event(&chunk, received_ns, stream, payload)
+                        self.tell_event(received_ns, stream, payload)
                     }
                     Entry::Snapshot { symbol, payload } => {
                         self.sink.snapshot(symbol, payload);
                         Flow::Continue
                     }
                     Entry::Stream(stream) => {
-                        if let Phase::Before { lists_streams } = &mut self.phase {
-                            *lists_streams = true;
-                        }
-                        self.sink.announce(stream);
+                        self.announce(stream);
                         Flow::Continue
                     }
                 };
@@ -89,21 +86,21 @@ impl<'a, S: Sink> Playback<'a, S> {
         Flow::Continue
     }
 
-    fn tell_event(
-        &mut self,
-        chunk: &Chunk,
-        received_ns: Option<u64>,
-        stream: &str,
-        payload: &str,
-    ) -> Flow {
+    /// Tells a stream, once.
+    pub(super) fn announce(&mut self, stream: &str) {
+        if !self.announced.contains(stream) {
+            self.announced.insert(stream.into());
+            self.sink.announce(stream);
+        }
+    }
+
+    fn tell_event(&mut self, received_ns: Option<u64>, stream: &str, payload: &str) -> Flow {
         if self.beginning.is_after(received_ns) {
             self.skipped += 1;
             self.sink.skip(stream, payload);
             return Flow::Continue;
         }
-        if let Phase::Before { lists_streams } = self.phase
-            && self.begin(chunk, lists_streams) == Flow::Stop
-        {
+        if self.phase == Phase::Before && self.begin() == Flow::Stop {
             return Flow::Stop;
         }
         if let Some(due) = self.timeline.due(received_ns)
@@ -122,17 +119,7 @@ impl<'a, S: Sink> Playback<'a, S> {
     }
 
     /// Waits for the start, with all told that can be told before it.
-    fn begin(&mut self, chunk: &Chunk, lists_streams: bool) -> Flow {
-        if !lists_streams {
-            let mut known = HashSet::new();
-            for entry in chunk.entries() {
-                if let Entry::Event { stream, .. } = entry
-                    && known.insert(stream)
-                {
-                    self.sink.announce(stream);
-                }
-            }
-        }
+    fn begin(&mut self) -> Flow {
         self.sink.caught_up();
         self.phase = Phase::Under;
         let flow = self.switch.wait_until_started();

@@ -171,7 +171,7 @@ fn a_moment_after_the_end_publishes_nothing() {
 }
 
 /// Replay: streams are told while the first event is held back, as the recording lists them, or those
-/// of the events that were read.
+/// that are found in it; each once.
 #[test]
 fn streams_are_announced_before_the_start() {
     let unlisted = b"{\"stream\":\"x\",\"data\":1}\n{\"stream\":\"y\",\"data\":1}\n\
