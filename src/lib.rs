@@ -14,6 +14,8 @@
 
 #[cfg(feature = "cli")]
 pub mod cli;
+#[cfg(feature = "cli")]
+mod client;
 #[cfg(feature = "market")]
 pub mod feed;
 pub mod http;

@@ -102,6 +102,7 @@ fn help_names_every_flag() {
         "--start-time",
         "--rate",
         "--speed",
+        "--at",
         "--loop",
         "--wait-for",
         "--max-streams",

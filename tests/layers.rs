@@ -19,7 +19,8 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("market", &["server", "http", "proto"]),
     ("feed", &[]),
     ("load", &["net", "http", "proto"]),
-    ("cli", &["market", "feed", "load", "server", "http", "proto"]),
+    ("client", &["net", "http", "proto"]),
+    ("cli", &["market", "feed", "load", "client", "server", "http", "proto"]),
 ];
 
 /// Crates that only some layers may name.
@@ -34,6 +35,7 @@ const RESTRICTED: &[(&str, &[&str])] = &[
     ("zlib_rs", &["proto"]),
     ("hdrhistogram", &["load"]),
     ("clap", &["cli"]),
+    ("console", &["cli"]),
     ("indicatif", &["cli"]),
     ("plotters", &["cli"]),
     ("anyhow", &["cli"]),

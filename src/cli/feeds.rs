@@ -1,20 +1,21 @@
 //! From feeds to the hub: `--feed`, and the sink that publishes what a feed says.
 //! Feeds that are sockets are in `socket_feed`. Invariant: a feed here has a thread of its own.
 
+use super::replay_progress;
 use super::topics::StreamTopics;
 use crate::feed::{
-    Factor, FeedCounters, Flow, ReaderFeed, Recording, Repeat, Replay, Simulate, Simulator, Sink,
-    Speed, Switch, SymbolSpec,
+    Factor, FeedCounters, Flow, ReaderFeed, Replay, Simulate, Simulator, Sink, Switch, SymbolSpec,
 };
 use crate::feed::{
     Pace,
     replay::{ReplayEnd, Replayed},
 };
 use crate::proto::Message;
-use crate::server::{self, Delivery, Publisher};
+use crate::server::{self, Delivery, Publisher, Retain, Topic};
 use anyhow::Context as _;
+use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -62,19 +63,17 @@ pub(super) struct Simulation {
 pub(super) enum Feed {
     Simulate(Box<Simulator>),
     Stdin,
-    Replay(Recording, Speed, Repeat),
+    /// Of this file.
+    Replay(PathBuf, Replay),
 }
+
+/// What becomes of the server when a feed ends, for the log.
+const AFTER_THE_END: &str = "; the last values stay until Ctrl-C";
 
 impl Feed {
     pub(super) fn simulate(simulation: &Simulation) -> Self {
         let Simulation { symbols, seed, start_ms, rate } = simulation;
         Self::Simulate(Box::new(Simulator::new(*seed, *start_ms, symbols, *rate)))
-    }
-
-    pub(super) fn replay(path: &Path, speed: Speed, repeat: Repeat) -> anyhow::Result<Self> {
-        let recording =
-            Recording::open(path).with_context(|| format!("cannot replay {}", path.display()))?;
-        Ok(Self::Replay(recording, speed, repeat))
     }
 
     /// Runs the feed on a thread of its own, until it ends or the switch is turned off.
@@ -84,14 +83,24 @@ impl Feed {
         switch: Switch,
         counters: Arc<FeedCounters>,
     ) -> anyhow::Result<()> {
-        let topics = StreamTopics::default();
-        let mut sink = HubSink { publisher, switch: switch.clone(), topics };
-        let run = move || self.run(&mut sink, &switch, &counters);
+        if let Self::Replay(_, replay) = &self {
+            replay_progress::watch(&replay.progress(), Arc::clone(&counters), switch.clone());
+        }
+        let mut sink = HubSink::new(publisher, switch.clone());
+        let run = move || self.run(&mut sink, &switch, &counters, AFTER_THE_END);
         let spawned = std::thread::Builder::new().name("feed".to_owned()).spawn(run);
         spawned.map(drop).context("cannot start a thread for the feed")
     }
 
-    fn run(self, sink: &mut HubSink, switch: &Switch, counters: &FeedCounters) {
+    /// Runs the feed on this thread, until it ends or the switch is turned off; the log tells the end,
+    /// and what comes `after` it.
+    pub(super) fn run(
+        self,
+        sink: &mut impl Sink,
+        switch: &Switch,
+        counters: &FeedCounters,
+        after: &str,
+    ) {
         match self {
             Self::Simulate(simulator) => {
                 Simulate::new(*simulator).run(sink, switch, counters);
@@ -102,40 +111,60 @@ impl Feed {
                     Ok(_) => tracing::info!(
                         events = counters.events(),
                         malformed_lines = counters.malformed_lines(),
-                        "standard input has ended; the last values stay until Ctrl-C"
+                        "standard input has ended{after}"
                     ),
                     Err(error) => tracing::error!(%error, "standard input cannot be read"),
                 }
             }
-            Self::Replay(recording, speed, repeat) => {
-                let path = recording.path().display().to_string();
-                let replayed = Replay::new(recording, speed, repeat).run(sink, switch, counters);
-                log_replayed(&path, &replayed);
+            Self::Replay(path, replay) => {
+                let replayed = replay.run(sink, switch, counters);
+                log_replayed(&path.display().to_string(), &replayed, after);
             }
         }
     }
 }
 
-fn log_replayed(recording: &str, replayed: &Replayed) {
-    let stay = match replayed.end {
+fn log_replayed(recording: &str, replayed: &Replayed, after: &str) {
+    let after = match replayed.end {
         ReplayEnd::Stopped => "",
-        ReplayEnd::Finished | ReplayEnd::Damaged => "; the last values stay until Ctrl-C",
+        ReplayEnd::Finished | ReplayEnd::Damaged => after,
     };
+    if replayed.events == 0 && replayed.skipped > 0 && replayed.end != ReplayEnd::Stopped {
+        tracing::warn!(recording, "all of it is from before --at: nothing was published");
+    }
     tracing::info!(
         recording,
         events = replayed.events,
         malformed = replayed.malformed,
+        skipped = (replayed.skipped > 0).then_some(replayed.skipped),
         elapsed_ms = replayed.elapsed.as_millis(),
         end = ?replayed.end,
-        "replay ended{stay}"
+        "replay ended{after}"
     );
 }
 
-/// Publishes a feed's events, each stream being a topic.
+/// Publishes a feed's events, each stream being a topic. Of what is skipped the last values are
+/// published together, so that new subscribers are told how things stand.
 struct HubSink {
     publisher: Publisher,
     switch: Switch,
     topics: StreamTopics,
+    /// Last values that are not published yet, in the order in which their streams came.
+    standing: Vec<(Box<str>, String)>,
+    /// Where in `standing` a stream's is.
+    places: HashMap<Box<str>, usize>,
+}
+
+impl HubSink {
+    fn new(publisher: Publisher, switch: Switch) -> Self {
+        let (standing, places) = (Vec::new(), HashMap::new());
+        Self { publisher, switch, topics: StreamTopics::default(), standing, places }
+    }
+
+    fn topic(&mut self, stream: &str) -> Option<&Topic> {
+        let Self { publisher, topics, .. } = self;
+        topics.of(stream, |name, options| publisher.topic(name, options))
+    }
 }
 
 impl Sink for HubSink {
@@ -153,5 +182,30 @@ impl Sink for HubSink {
             return Flow::Stop;
         }
         Flow::Continue
+    }
+
+    fn announce(&mut self, stream: &str) {
+        self.topic(stream);
+    }
+
+    fn skip(&mut self, stream: &str, payload: &str) {
+        if self.topic(stream).is_none_or(|topic| topic.retain() == Retain::Nothing) {
+            return;
+        }
+        if let Some(known) = self.places.get(stream).and_then(|at| self.standing.get_mut(*at)) {
+            known.1.clear();
+            known.1.push_str(payload);
+        } else {
+            self.places.insert(stream.into(), self.standing.len());
+            self.standing.push((stream.into(), payload.to_owned()));
+        }
+    }
+
+    fn caught_up(&mut self) {
+        self.places.clear();
+        for (stream, payload) in std::mem::take(&mut self.standing) {
+            // Whether the server has stopped, the first event will tell.
+            let _ = self.publish(&stream, &payload, Pace::Patient);
+        }
     }
 }

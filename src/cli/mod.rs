@@ -1,4 +1,4 @@
-//! The program: arguments, start-up, its three servers, and its load generator.
+//! The program: arguments, start-up, its three servers, its clients, and its load generator.
 //! Invariant: a mistake of the user's is answered in one line that says what to do; exit code 2 for
 //! the command line and files of settings, 1 for everything else.
 
@@ -7,14 +7,22 @@ mod bench;
 mod chat;
 mod descriptors;
 mod echo;
+mod feed_arguments;
 mod feeds;
+mod following;
 mod message_limits;
 mod metrics;
 mod queue_limits;
+mod record;
+mod replay_progress;
 mod run;
 mod serve;
 mod settings;
+mod signals;
 mod socket_feed;
+mod status_line;
+mod streams;
+mod tail;
 mod topics;
 mod units;
 
@@ -41,6 +49,12 @@ enum Command {
     Echo(echo::EchoArguments),
     /// Send every message to all connected clients, the sender too
     Chat(chat::ChatArguments),
+    /// Write what a server of market streams sends, or what a feed says, to a file for replays
+    Record(record::RecordArguments),
+    /// Print what a server of market streams sends
+    Tail(tail::TailArguments),
+    /// List the streams that a server has
+    Streams(streams::StreamsArguments),
     /// Put load on a WebSocket server, this one or another, and measure it
     #[command(subcommand_required = true, arg_required_else_help = true)]
     Bench(bench::BenchArguments),
@@ -53,7 +67,7 @@ impl Command {
             Self::Serve(serve) => Some(&serve.server.settings),
             Self::Echo(echo) => Some(&echo.relay.server.settings),
             Self::Chat(chat) => Some(&chat.relay.server.settings),
-            Self::Bench(_) => None,
+            Self::Record(_) | Self::Tail(_) | Self::Streams(_) | Self::Bench(_) => None,
         }
     }
 
@@ -62,6 +76,9 @@ impl Command {
             Self::Serve(serve) => serve.run(),
             Self::Echo(echo) => echo.run(),
             Self::Chat(chat) => chat.run(),
+            Self::Record(record) => record.run(),
+            Self::Tail(tail) => tail.run(),
+            Self::Streams(streams) => streams.run(),
             Self::Bench(bench) => bench.run(),
         }
     }

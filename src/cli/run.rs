@@ -3,6 +3,7 @@
 use super::args::{LogFormat, ServerArguments};
 use super::descriptors;
 use super::metrics::{Endpoint, Watched};
+use super::status_line::LogLines;
 use crate::feed::FeedCounters;
 use crate::server::{
     BindError, BuildError, Builder, Handler, Histogram, Options, Server, ShutdownHandle,
@@ -16,20 +17,26 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tracing_subscriber::EnvFilter;
 
-/// Starts to log.
+/// Starts to log, for a server.
 pub(super) fn start_log(arguments: &ServerArguments) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&arguments.log).with_context(|| {
-        format!("--log '{}' is no filter; write a level such as info or debug", arguments.log)
+    start_log_with(&arguments.log, arguments.log_format)?;
+    arguments.warn();
+    Ok(())
+}
+
+/// Starts to log.
+pub(super) fn start_log_with(filter: &str, format: LogFormat) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(filter).with_context(|| {
+        format!("--log '{filter}' is no filter; write a level such as info or debug")
     })?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
-    match arguments.log_format {
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(LogLines::default);
+    match format {
         LogFormat::Text => {
             use std::io::IsTerminal as _;
             log.with_ansi(io::stderr().is_terminal()).init();
         }
         LogFormat::Json => log.json().init(),
     }
-    arguments.warn();
     Ok(())
 }
 

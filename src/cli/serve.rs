@@ -1,20 +1,21 @@
 //! `tickwire serve`: market data for everybody who connects.
 
 use super::args::{Defaults, LIMITS, ServerArguments};
-use super::feeds::{Feed, Simulation, Source};
+use super::feed_arguments::FeedArguments;
+use super::feeds::{Feed, Source};
 use super::queue_limits::QueueDefaults;
 use super::run::{self, Listening};
 use super::socket_feed::SocketFeed;
 use super::units::{OptionalDuration, bytes, duration, optional_duration, percent};
-use crate::feed::{Factor, FeedCounters, Flow, Repeat, Speed, Switch, SymbolError, SymbolSpec};
+use crate::feed::{FeedCounters, Flow, Switch};
 use crate::market::{MarketHandler, MarketOptions};
-use crate::server::{self, AttemptLimit, Builder, Options, PingPayload, Rate};
+use crate::server::{self, AttemptLimit, Builder, Options, PingPayload, Publisher, Rate};
 use anyhow::ensure;
 use clap::Args;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 /// The span in which connection attempts are counted.
 const ATTEMPTS_SPAN: Duration = Duration::from_secs(300);
@@ -33,8 +34,6 @@ const PAGE: &str = include_str!("../../web/index.html");
 
 /// Headings in `--help`.
 const FEED: &str = "Feed";
-const SIMULATE: &str = "Feed: simulate";
-const REPLAY: &str = "Feed: replay";
 
 #[derive(Debug, Args)]
 pub(super) struct ServeArguments {
@@ -54,33 +53,8 @@ pub(super) struct ServeArguments {
     #[arg(long, value_name = "TIME", value_parser = duration, help_heading = FEED)]
     start_delay: Option<Duration>,
 
-    /// The symbols, separated by commas [default: BTCUSDT,ETHUSDT,SOLUSDT,BNBUSDT]
-    #[arg(
-        long, value_name = "SYMBOLS", value_delimiter = ',',
-        value_parser = symbol, help_heading = SIMULATE
-    )]
-    symbols: Vec<SymbolSpec>,
-
-    /// The market's seed; the same seed and start time give the same bytes
-    #[arg(long, value_name = "N", default_value_t = 1, help_heading = SIMULATE)]
-    seed: u64,
-
-    /// The market's first moment, in milliseconds since 1970 [default: now]
-    #[arg(long, value_name = "MS", help_heading = SIMULATE)]
-    start_time: Option<u64>,
-
-    /// How busy the market is, as a multiple of the usual
-    #[arg(long, value_name = "FACTOR", default_value = "1", help_heading = SIMULATE)]
-    rate: Factor,
-
-    /// How fast, as a multiple of the recorded pace, or max: as fast as the workers take it; then a
-    /// client that cannot keep up is soon closed, and a larger --send-queue gives it room
-    #[arg(long, value_name = "FACTOR", default_value = "1", help_heading = REPLAY)]
-    speed: Speed,
-
-    /// Start again at the end
-    #[arg(long = "loop", help_heading = REPLAY)]
-    repeat: bool,
+    #[command(flatten)]
+    feeding: FeedArguments,
 
     #[command(flatten)]
     pub(super) server: ServerArguments,
@@ -126,21 +100,14 @@ pub(super) struct ServeArguments {
     lifetime_jitter: u8,
 }
 
-fn symbol(name: &str) -> Result<SymbolSpec, SymbolError> {
-    SymbolSpec::named(name)
-}
-
 impl ServeArguments {
     pub(super) fn run(&self) -> anyhow::Result<()> {
         run::start_log(&self.server)?;
         let builder = run::builder(&self.server, self.options());
         let feed = match &self.feed {
-            Source::Simulate => Feed::simulate(&self.simulation()?),
+            Source::Simulate => Feed::simulate(&self.feeding.simulation()?),
             Source::Stdin => Feed::Stdin,
-            Source::Replay(path) => {
-                let repeat = if self.repeat { Repeat::Forever } else { Repeat::Once };
-                Feed::replay(path, self.speed, repeat)?
-            }
+            Source::Replay(path) => self.feeding.replay(path)?,
             Source::Socket(source) => return self.run_on_socket(*source, builder),
         };
         let counters = Arc::<FeedCounters>::default();
@@ -154,8 +121,9 @@ impl ServeArguments {
         let switch = Switch::held();
         let on_first_subscription = start_after(wait_for, delay, switch.clone());
         self.announce(&listening, wait_for, &feed);
-        feed.start(listening.server.publisher(), switch.clone(), counters)?;
-        let market = self.market(Some(on_first_subscription));
+        let publisher = listening.server.publisher();
+        let market = self.market(publisher.clone(), Some(on_first_subscription));
+        feed.start(publisher, switch.clone(), counters)?;
         listening.serve(|_| MarketHandler::new(market.clone()), move || switch.stop())
     }
 
@@ -185,28 +153,24 @@ impl ServeArguments {
         }
         let more = format!("  open   http://{}/ in a browser\n", server.local_addr());
         listening.announce(&format!("what comes to {protocol} {address}"), &more);
-        let market = self.market(None);
+        let market = self.market(listening.server.publisher(), None);
         listening.serve(|_| MarketHandler::new(market.clone()), || ())?;
         let (events, malformed_lines) = (counters.events(), counters.malformed_lines());
         tracing::info!(events, malformed_lines, "the feed has ended");
         Ok(())
     }
 
-    fn market(&self, on_first_subscription: Option<Arc<dyn Fn() + Send + Sync>>) -> MarketOptions {
-        MarketOptions { streams_max: self.max_streams, page: Some(PAGE), on_first_subscription }
-    }
-
-    fn simulation(&self) -> anyhow::Result<Simulation> {
-        let symbols =
-            if self.symbols.is_empty() { SymbolSpec::defaults() } else { self.symbols.clone() };
-        for (index, symbol) in symbols.iter().enumerate() {
-            let again = symbols.iter().skip(index + 1).any(|s| s.symbol() == symbol.symbol());
-            ensure!(!again, "--symbols names {} twice; leave one out", symbol.symbol());
+    fn market(
+        &self,
+        publisher: Publisher,
+        on_first_subscription: Option<Arc<dyn Fn() + Send + Sync>>,
+    ) -> MarketOptions {
+        MarketOptions {
+            streams_max: self.max_streams,
+            page: Some(PAGE),
+            on_first_subscription,
+            publisher: Some(publisher),
         }
-        let since_epoch = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
-        let now_ms = u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX);
-        let start_ms = self.start_time.unwrap_or(now_ms);
-        Ok(Simulation { symbols, seed: self.seed, start_ms, rate: self.rate })
     }
 
     fn options(&self) -> Options {
@@ -228,7 +192,7 @@ impl ServeArguments {
         let what = match feed {
             Feed::Simulate(_) => "a simulated market".to_owned(),
             Feed::Stdin => "what comes on standard input".to_owned(),
-            Feed::Replay(recording, ..) => format!("a replay of {}", recording.path().display()),
+            Feed::Replay(path, _) => format!("a replay of {}", path.display()),
         };
         let mut text = String::new();
         if wait_for > 0 {

@@ -1,7 +1,8 @@
 //! Values on the command line that are more than a number: durations, byte counts, cores.
 
+use crate::feed::Moment;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// The text that turns a limit or a timeout off.
 const OFF: &str = "off";
@@ -13,6 +14,50 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     }
     humantime::parse_duration(text)
         .map_err(|error| format!("{error}; write a number with a unit, such as 5s or 500ms"))
+}
+
+/// A moment of a recording: a time in UTC, a number of seconds or parts of it since 1970, or a span
+/// from its beginning.
+pub(super) fn moment(text: &str) -> Result<Moment, String> {
+    const HOW: &str = "write a time such as 2024-08-08T23:54:30Z, a number of seconds, ms, us or ns \
+                       since 1970, or +90s from the beginning";
+    if let Some(span) = text.strip_prefix('+') {
+        return duration(span).map(Moment::After);
+    }
+    if let Ok(number) = text.parse::<u64>() {
+        // Told apart by their size: each is of this century up to the year 2286.
+        let ns = match text.len() {
+            ..=10 => number.checked_mul(1_000_000_000),
+            11..=13 => number.checked_mul(1_000_000),
+            14..=16 => number.checked_mul(1_000),
+            _ => Some(number),
+        };
+        return ns.map(Moment::At).ok_or_else(|| HOW.to_owned());
+    }
+    let time = humantime::parse_rfc3339_weak(text).map_err(|_| HOW.to_owned())?;
+    let since_epoch = time.duration_since(SystemTime::UNIX_EPOCH).map_err(|_| HOW.to_owned())?;
+    let ns = u64::try_from(since_epoch.as_nanos()).map_err(|_| HOW.to_owned())?;
+    Ok(Moment::At(ns))
+}
+
+/// A time in nanoseconds since 1970, as people read it: in UTC, to the millisecond.
+pub(super) fn utc(ns: u64) -> String {
+    let time = SystemTime::UNIX_EPOCH + Duration::from_nanos(ns);
+    let text = humantime::format_rfc3339_millis(time).to_string();
+    text.trim_end_matches('Z').replace('T', " ")
+}
+
+/// A number with its thousands apart.
+pub(super) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.char_indices() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 /// A timeout that can be turned off.
@@ -150,6 +195,33 @@ mod tests {
     fn percents_are_bare_or_have_the_sign() {
         assert_eq!(["0", "10", "10%", "100%"].map(percent), [0, 10, 10, 100].map(Ok));
         assert!(["101", "-1", "", "ten", "%"].iter().all(|wrong| percent(wrong).is_err()));
+    }
+
+    #[test]
+    fn a_moment_is_told_in_any_of_the_ways_people_have() {
+        let at = Moment::At(1_723_161_254_000_000_000);
+        for text in [
+            "2024-08-08T23:54:14Z",
+            "2024-08-08 23:54:14",
+            "1723161254",
+            "1723161254000",
+            "1723161254000000",
+            "1723161254000000000",
+        ] {
+            assert_eq!(moment(text), Ok(at), "{text}");
+        }
+        assert_eq!(moment("+90s"), Ok(Moment::After(Duration::from_secs(90))));
+        assert_eq!(moment("+5"), Ok(Moment::After(Duration::from_secs(5))));
+        for wrong in ["", "yesterday", "-5", "1969-01-01T00:00:00Z", "99999999999999999999"] {
+            assert!(moment(wrong).is_err_and(|said| said.contains("+90s")), "{wrong}");
+        }
+        assert_eq!(utc(1_723_161_254_024_619_568), "2024-08-08 23:54:14.024");
+    }
+
+    #[test]
+    fn thousands_are_apart() {
+        let expected = ["0", "12", "999", "1,000", "1,234,567"];
+        assert_eq!([0, 12, 999, 1000, 1_234_567].map(grouped), expected);
     }
 
     #[test]

@@ -197,7 +197,7 @@ pub struct Answer<'b> {
 }
 
 impl<'b> Answer<'b> {
-    fn parse(bytes: &'b [u8], extent: Extent) -> Result<Self, HandshakeFailure> {
+    pub(super) fn parse(bytes: &'b [u8], extent: Extent) -> Result<Self, HandshakeFailure> {
         let head = bytes.get(extent.start..extent.end).ok_or(HeadError::Disputed)?;
         // As many as were seen to arrive: `HeadLimits::fields_max` at most.
         let mut fields = vec![httparse::EMPTY_HEADER; extent.fields];
@@ -212,6 +212,11 @@ impl<'b> Answer<'b> {
             return Err(HandshakeFailure::Http10);
         }
         Ok(Self { code, subprotocol: None, fields, head_len: extent.end })
+    }
+
+    /// The status code.
+    pub(super) fn code(&self) -> u16 {
+        self.code
     }
 
     /// The subprotocol that the server has selected: one of those offered.
@@ -233,7 +238,7 @@ impl<'b> Answer<'b> {
     }
 
     /// The value of a field that must appear once; `None` also when it is repeated.
-    fn only(&self, name: &str) -> Option<&'b [u8]> {
+    pub(super) fn only(&self, name: &str) -> Option<&'b [u8]> {
         let mut values = self.headers(name);
         values.next().filter(|_| values.next().is_none())
     }

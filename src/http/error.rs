@@ -316,6 +316,8 @@ pub enum HandshakeFailure {
     Extension,
     /// The subprotocol is none of those offered, or there are several.
     Subprotocol,
+    /// The answer to a plain request is in a transfer coding, of which none is read.
+    Coding,
 }
 
 impl From<HeadError> for HandshakeFailure {
@@ -343,6 +345,7 @@ impl fmt::Display for HandshakeFailure {
             Self::Subprotocol => {
                 f.write_str("the server uses a subprotocol that was not offered (RFC 6455 §4.1)")
             }
+            Self::Coding => f.write_str("the answer is in a transfer coding (RFC 9112 §6.1)"),
         }
     }
 }
@@ -385,6 +388,7 @@ mod tests {
             HandshakeFailure::Accept,
             HandshakeFailure::Extension,
             HandshakeFailure::Subprotocol,
+            HandshakeFailure::Coding,
         ]
         .map(|failure| failure.to_string())
         .to_vec();

@@ -70,6 +70,13 @@ impl Publisher {
         self.shared.topics.intern(name, options)
     }
 
+    /// All topics that were asked for, in the order of their making. Takes a lock and copies the list:
+    /// for answers to people.
+    #[must_use]
+    pub fn topics(&self) -> Vec<Topic> {
+        self.shared.topics.list()
+    }
+
     /// Publishes a message that came in now, without waiting: a worker whose inbox is full misses
     /// it, which is counted. It is the topic's next by number; where several threads publish to one
     /// topic at once, theirs may arrive in another order than they are numbered in.

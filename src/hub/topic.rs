@@ -87,6 +87,12 @@ impl Topic {
         self.0.options.lag
     }
 
+    /// How many publications it has had, those lost on the way counted.
+    #[must_use]
+    pub fn published(&self) -> u64 {
+        self.0.published.load(Ordering::Relaxed)
+    }
+
     /// Topics on the server's list are numbered from 0 in the order of their making.
     pub(crate) fn number(&self) -> Option<usize> {
         self.0.number
@@ -164,6 +170,15 @@ impl Topics {
         topics.insert(name.into(), topic.clone());
         topic
     }
+
+    /// All of them, in the order of their making.
+    pub(crate) fn list(&self) -> Vec<Topic> {
+        let topics = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut list: Vec<Topic> = topics.values().cloned().collect();
+        drop(topics);
+        list.sort_unstable_by_key(Topic::number);
+        list
+    }
 }
 
 #[cfg(test)]
@@ -179,6 +194,17 @@ mod tests {
         assert_eq!((a.number(), b.number(), again.number()), (Some(0), Some(1), Some(0)));
         assert!(topics.find("b").is_some() && topics.find("c").is_none());
         assert_eq!((again.name(), again.retain()), ("a", Retain::Last));
+    }
+
+    #[test]
+    fn topics_are_listed_in_the_order_of_their_making() {
+        let topics = Topics::default();
+        let names = ["b", "a", "d", "c"];
+        let made = names.map(|name| topics.intern(name, Retain::Nothing));
+        made[1].next_seq();
+        let listed = topics.list();
+        assert_eq!(listed.iter().map(Topic::name).collect::<Vec<_>>(), names);
+        assert_eq!(listed.iter().map(Topic::published).collect::<Vec<_>>(), [0, 1, 0, 0]);
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub mod depth;
 pub mod envelope;
 pub mod id;
 mod json;
+mod listing;
 pub mod path;
 pub mod reply;
 pub mod service;

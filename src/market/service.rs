@@ -3,19 +3,21 @@
 //! A connection's path names its first streams; control messages change them. Events are published
 //! as bare payloads under their stream's name, and rendered once for each way of wanting them:
 //! bare, enveloped or numbered, in milliseconds or microseconds. Of the REST API there are the two requests
-//! that clients begin with.
+//! that clients begin with; `/tickwire/streams` lists what there is.
 //! Invariant: the answer to a control message comes before anything that the message causes.
 
 use super::control::{self, Command, Property};
 use super::depth::{self, DepthFold, Since};
 use super::envelope::{self, Framing, Sequence};
+use super::listing;
 use super::path::{Endpoint, STREAMS_PER_CONNECTION_DEFAULT};
 use super::reply::{self, ErrorReply, Fault};
 use super::stream::{StreamClass, StreamName};
 use crate::http::{Request, Response, Status};
 use crate::proto::{CloseCode, Message};
 use crate::server::{
-    Absorbed, Context, Fold, Handler, Lag, Opening, Published, Retain, TopicOptions, Upgrade, View,
+    Absorbed, Context, Fold, Handler, Lag, Opening, Published, Publisher, Retain, TopicOptions,
+    Upgrade, View,
 };
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -31,6 +33,8 @@ pub struct MarketOptions {
     pub page: Option<&'static str>,
     /// Called once for each connection, when it first subscribes to something.
     pub on_first_subscription: Option<Arc<dyn Fn() + Send + Sync>>,
+    /// Whose topics are listed at `/tickwire/streams`. Default: nobody's, and it is not found.
+    pub publisher: Option<Publisher>,
 }
 
 impl Default for MarketOptions {
@@ -39,6 +43,7 @@ impl Default for MarketOptions {
             streams_max: STREAMS_PER_CONNECTION_DEFAULT,
             page: None,
             on_first_subscription: None,
+            publisher: None,
         }
     }
 }
@@ -182,6 +187,12 @@ impl Handler for MarketHandler {
             ("/api/v3/time", _) => {
                 Response::json(Status::OK, format!(r#"{{"serverTime":{}}}"#, unix_ms()))
             }
+            ("/tickwire/streams", _) => match &self.options.publisher {
+                Some(publisher) => {
+                    Response::json(Status::OK, listing::streams(&publisher.topics()))
+                }
+                None => Response::text(Status::NOT_FOUND, "404 Not Found\n"),
+            },
             (path, _) => match Endpoint::parse(path, request.query(), self.options.streams_max) {
                 Ok(_) => Response::from(crate::http::Rejection::UpgradeRequired),
                 Err(_) => Response::text(Status::NOT_FOUND, "404 Not Found\n"),

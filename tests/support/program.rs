@@ -72,14 +72,7 @@ impl Program {
 
     /// Waits for a line of standard error with `part` in it; earlier ones are passed over.
     pub(crate) fn logged(&self, part: &str) -> String {
-        let (start, mut passed) = (Instant::now(), Vec::new());
-        loop {
-            match self.log.recv_timeout(DEADLINE.saturating_sub(start.elapsed())) {
-                Ok(line) if line.contains(part) => return line,
-                Ok(line) => passed.push(line),
-                Err(_) => panic!("the log does not say {part:?}, but {passed:#?}"),
-            }
-        }
+        logged(&self.log, part)
     }
 
     /// Sends a signal: `TERM`, `INT`, `KILL`.
@@ -98,6 +91,66 @@ impl Drop for Program {
         // It may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// A command that is no server, while it runs.
+pub(crate) struct Running {
+    child: Child,
+    /// Lines of standard output.
+    pub(crate) stdout: Receiver<String>,
+    /// Lines of standard error.
+    log: Receiver<String>,
+}
+
+impl Running {
+    pub(crate) fn start(arguments: &[&str]) -> Self {
+        let mut command = command(arguments);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the program starts");
+        let (stdout, log) = (lines(child.stdout.take()), lines(child.stderr.take()));
+        Self { child, stdout, log }
+    }
+
+    /// The next line of standard output.
+    pub(crate) fn line(&self) -> String {
+        self.stdout.recv_timeout(DEADLINE).unwrap_or_else(|_| {
+            panic!("no line comes; the log says {:#?}", self.log.try_iter().collect::<Vec<_>>())
+        })
+    }
+
+    /// Waits for a line of standard error with `part` in it; earlier ones are passed over.
+    pub(crate) fn logged(&self, part: &str) -> String {
+        logged(&self.log, part)
+    }
+
+    /// Sends a signal: `TERM`, `INT`, `KILL`.
+    pub(crate) fn signal(&self, name: &str) {
+        signal(self.child.id(), name);
+    }
+
+    /// Waits for it to end.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        wait(&mut self.child)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn logged(log: &Receiver<String>, part: &str) -> String {
+    let (start, mut passed) = (Instant::now(), Vec::new());
+    loop {
+        match log.recv_timeout(DEADLINE.saturating_sub(start.elapsed())) {
+            Ok(line) if line.contains(part) => return line,
+            Ok(line) => passed.push(line),
+            Err(_) => panic!("the log does not say {part:?}, but {passed:#?}"),
+        }
     }
 }
 

@@ -1,32 +1,22 @@
 //! A line that shows how a run goes, and Ctrl-C.
 //! Invariant: nothing is drawn where standard error is no terminal.
 
+use crate::cli::signals::Stop;
 use crate::load::{Phase, Progress, Watch};
-use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::flag;
 use std::io::{IsTerminal as _, stderr};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 const STEPS: u64 = 1000;
 
 /// Draws the line, and knows of Ctrl-C.
 pub(super) struct Onlooker {
-    stopped: Arc<AtomicBool>,
+    stop: Stop,
     bar: Option<ProgressBar>,
 }
 
 impl Onlooker {
     pub(super) fn start(command: &'static str) -> anyhow::Result<Self> {
-        let stopped = Arc::new(AtomicBool::new(false));
-        for signal in [SIGINT, SIGTERM] {
-            // The second of them ends the program at once; so this comes before the first's.
-            flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&stopped))
-                .and_then(|_| flag::register(signal, Arc::clone(&stopped)))
-                .context("cannot handle signals")?;
-        }
+        let stop = Stop::on_signals()?;
         let bar = stderr().is_terminal().then(|| {
             let bar = ProgressBar::with_draw_target(Some(STEPS), ProgressDrawTarget::stderr());
             let style = ProgressStyle::with_template("{prefix} {bar:30} {msg}");
@@ -34,7 +24,7 @@ impl Onlooker {
             bar.set_prefix(command);
             bar
         });
-        Ok(Self { stopped, bar })
+        Ok(Self { stop, bar })
     }
 
     /// Takes the line away.
@@ -47,7 +37,7 @@ impl Onlooker {
 
 impl Watch for Onlooker {
     fn is_stopped(&self) -> bool {
-        self.stopped.load(Ordering::Relaxed)
+        self.stop.is_asked_for()
     }
 
     fn on_progress(&mut self, progress: &Progress) {

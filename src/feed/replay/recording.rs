@@ -1,16 +1,22 @@
 //! A recording on disk, looked at before anything depends on it.
 //! Invariant: an opened [`Recording`] was a readable file with an event near its start.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, ErrorKind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use flate2::bufread::MultiGzDecoder;
 
 use super::super::ndjson::{LINE_BYTES_MAX_DEFAULT, Line, LineError, LineReader, parse_line};
+use super::progress::Counting;
 
 /// How many lines are looked at for a first event.
 const LINES_CHECKED_MAX: u64 = 1000;
+/// How many lines are looked at for the streams of a recording that does not list them.
+const LINES_SEARCHED_MAX: u64 = 20_000;
 /// RFC 1952 §2.3.1: the two bytes that every gzip member starts with.
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 const READ_BUFFER_BYTES: usize = 64 * 1024;
@@ -20,6 +26,9 @@ const READ_BUFFER_BYTES: usize = 64 * 1024;
 #[derive(Debug, Clone)]
 pub struct Recording {
     path: PathBuf,
+    bytes_total: u64,
+    is_timed: bool,
+    streams: Vec<Box<str>>,
 }
 
 impl Recording {
@@ -29,8 +38,9 @@ impl Recording {
     /// # Errors
     /// Each says what is wrong with which file.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, RecordingError> {
-        let recording = Self { path: path.into() };
-        match recording.find_event() {
+        let (path, streams) = (path.into(), Vec::new());
+        let mut recording = Self { path, bytes_total: 0, is_timed: false, streams };
+        match recording.look() {
             Ok(()) => Ok(recording),
             Err(problem) => Err(RecordingError { path: recording.path, problem }),
         }
@@ -42,9 +52,28 @@ impl Recording {
         &self.path
     }
 
-    /// Reads it from its start, unpacked.
-    pub(super) fn reader(&self) -> io::Result<Box<dyn BufRead + Send>> {
-        let mut file = BufReader::with_capacity(READ_BUFFER_BYTES, File::open(&self.path)?);
+    /// Bytes in the file when it was opened, packed or not.
+    #[must_use]
+    pub fn bytes_total(&self) -> u64 {
+        self.bytes_total
+    }
+
+    /// Whether its first event says when it was received.
+    #[must_use]
+    pub fn is_timed(&self) -> bool {
+        self.is_timed
+    }
+
+    /// Its streams: those that it lists at its beginning, or those of the events in its first 20,000
+    /// lines.
+    pub fn streams(&self) -> impl Iterator<Item = &str> {
+        self.streams.iter().map(|name| &**name)
+    }
+
+    /// Reads it from its start, unpacked, and counts the file's bytes.
+    pub(super) fn reader(&self, bytes: Arc<AtomicU64>) -> io::Result<Box<dyn BufRead + Send>> {
+        let file = Counting { reader: File::open(&self.path)?, bytes };
+        let mut file = BufReader::with_capacity(READ_BUFFER_BYTES, file);
         if file.fill_buf()?.starts_with(&GZIP_MAGIC) {
             let unpacked = MultiGzDecoder::new(file);
             return Ok(Box::new(BufReader::with_capacity(READ_BUFFER_BYTES, unpacked)));
@@ -52,7 +81,7 @@ impl Recording {
         Ok(Box::new(file))
     }
 
-    fn find_event(&self) -> Result<(), Problem> {
+    fn look(&mut self) -> Result<(), Problem> {
         let metadata = std::fs::metadata(&self.path).map_err(Problem::of_opening)?;
         if metadata.is_dir() {
             return Err(Problem::IsDirectory);
@@ -61,16 +90,47 @@ impl Recording {
         if !metadata.is_file() {
             return Err(Problem::NotAFile);
         }
-        let reader = self.reader().map_err(Problem::of_opening)?;
+        self.bytes_total = metadata.len();
+        let reader = self.reader(Arc::default()).map_err(Problem::of_opening)?;
         let mut lines = LineReader::new(reader, LINE_BYTES_MAX_DEFAULT);
-        let mut first_error = None;
+        if self.find_event(&mut lines)? == Lists::Streams {
+            return Ok(());
+        }
+        // What is damaged behind the first event is told when it is replayed.
+        let mut known: HashSet<Box<str>> = self.streams.iter().cloned().collect();
+        while lines.line_number() < LINES_SEARCHED_MAX
+            && let Ok(Some(line)) = lines.next_line()
+        {
+            if let Ok(Line::Event(event)) = line.and_then(parse_line)
+                && !known.contains(&*event.stream)
+            {
+                known.insert((*event.stream).into());
+                self.streams.push((*event.stream).into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads up to the first event.
+    fn find_event<R: BufRead>(&mut self, lines: &mut LineReader<R>) -> Result<Lists, Problem> {
+        let (mut first_error, mut lists) = (None, Lists::Nothing);
         while lines.line_number() < LINES_CHECKED_MAX {
             let Some(line) = lines.next_line().map_err(Problem::Damaged)? else {
                 break;
             };
             match line.and_then(parse_line) {
-                Ok(Line::Event(_)) => return Ok(()),
-                Ok(Line::Blank | Line::Snapshot) => {}
+                Ok(Line::Event(event)) => {
+                    self.is_timed = event.received_ns.is_some();
+                    if lists == Lists::Nothing {
+                        self.streams.push((*event.stream).into());
+                    }
+                    return Ok(lists);
+                }
+                Ok(Line::Streams(streams)) => {
+                    self.streams.extend(streams.iter().map(|stream| Box::from(&**stream)));
+                    lists = Lists::Streams;
+                }
+                Ok(Line::Blank | Line::Snapshot(_)) => {}
                 Err(error) => {
                     first_error.get_or_insert((lines.line_number(), error));
                 }
@@ -81,6 +141,13 @@ impl Recording {
             None => Problem::NoEvents,
         })
     }
+}
+
+/// What a recording says of itself before its first event.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lists {
+    Nothing,
+    Streams,
 }
 
 /// What is wrong with a file that should be a recording.
@@ -125,8 +192,19 @@ impl Problem {
     }
 }
 
+/// What an error means behind lines that could be read.
+pub(super) fn describe_rest(error: &io::Error) -> String {
+    match error.kind() {
+        ErrorKind::UnexpectedEof => {
+            "is truncated, as of a recorder that was killed: all lines before that are replayed"
+                .to_owned()
+        }
+        _ => describe(error),
+    }
+}
+
 /// What an error in the middle of a recording means.
-pub(super) fn describe(error: &io::Error) -> String {
+fn describe(error: &io::Error) -> String {
     match error.kind() {
         ErrorKind::UnexpectedEof => {
             "is truncated: its gzip data ends too early; unpack what is left of it or record anew"
@@ -185,5 +263,19 @@ mod tests {
     fn a_first_event_after_other_lines_is_found() {
         let file = TempFile::new("late", b"garbage\n\n7 {\"stream\":\"a\",\"data\":1}");
         assert_eq!(Recording::open(&file.0).unwrap().path(), file.0);
+    }
+
+    /// Start-up: streams are known beforehand, as listed or as found.
+    #[test]
+    fn a_recording_s_streams_are_known_when_it_is_open() {
+        let event = |stream: &str| format!("1 {{\"stream\":\"{stream}\",\"data\":1}}\n");
+        let listed = format!("1 {{\"result\":[\"c\",\"d\"],\"id\":1}}\n{}", event("c"));
+        let found = [event("a"), event("b"), event("a"), "garbage\n".into(), event("c")].concat();
+        let cases: [(&str, &[&str]); 2] = [(&listed, &["c", "d"]), (&found, &["a", "b", "c"])];
+        for (content, expected) in cases {
+            let file = TempFile::new("streams", content.as_bytes());
+            let recording = Recording::open(&file.0).unwrap();
+            assert_eq!(recording.streams().collect::<Vec<_>>(), expected);
+        }
     }
 }
