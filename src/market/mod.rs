@@ -15,6 +15,7 @@ mod json;
 pub mod path;
 pub mod reply;
 pub mod service;
+pub mod statistics;
 pub mod stream;
 
 pub use control::{Command, Property, Request};
