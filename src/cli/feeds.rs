@@ -80,11 +80,10 @@ impl Feed {
     /// Runs the feed on a thread of its own, until it ends or the switch is turned off.
     pub(super) fn start(
         self,
-        publisher: Publisher,
+        (publisher, topics): (Publisher, StreamTopics),
         switch: Switch,
         counters: Arc<FeedCounters>,
     ) -> anyhow::Result<()> {
-        let topics = StreamTopics::default();
         let mut sink = HubSink { publisher, switch: switch.clone(), topics };
         let run = move || self.run(&mut sink, &switch, &counters);
         let spawned = std::thread::Builder::new().name("feed".to_owned()).spawn(run);

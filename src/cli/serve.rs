@@ -5,6 +5,7 @@ use super::feeds::{Feed, Simulation, Source};
 use super::queue_limits::QueueDefaults;
 use super::run::{self, Listening};
 use super::socket_feed::SocketFeed;
+use super::topics::StreamTopics;
 use super::units::{OptionalDuration, bytes, duration, optional_duration, percent};
 use crate::feed::{Factor, FeedCounters, Flow, Repeat, Speed, Switch, SymbolError, SymbolSpec};
 use crate::market::{MarketHandler, MarketOptions};
@@ -96,6 +97,11 @@ pub(super) struct ServeArguments {
     #[arg(long, value_name = "N", default_value_t = 1024, help_heading = LIMITS)]
     max_streams: usize,
 
+    /// Events of each stream that are kept for clients that come back and say up to where they have
+    /// seen it, but for streams whose last event says it all; 0: none
+    #[arg(long, value_name = "N", default_value_t = 1024, help_heading = LIMITS)]
+    resume_events: usize,
+
     /// Messages a second, pings and pongs counted, that a client may send; more close its
     /// connection with code 1008; 0: any number
     #[arg(long, value_name = "N", default_value_t = 5, help_heading = LIMITS)]
@@ -154,7 +160,8 @@ impl ServeArguments {
         let switch = Switch::held();
         let on_first_subscription = start_after(wait_for, delay, switch.clone());
         self.announce(&listening, wait_for, &feed);
-        feed.start(listening.server.publisher(), switch.clone(), counters)?;
+        let topics = StreamTopics::new(self.resume_events);
+        feed.start((listening.server.publisher(), topics), switch.clone(), counters)?;
         let market = self.market(Some(on_first_subscription));
         listening.serve(|_| MarketHandler::new(market.clone()), move || switch.stop())
     }
@@ -167,7 +174,7 @@ impl ServeArguments {
             "--wait-for and --start-delay cannot hold producers, who send when they like; leave \
              them out, or have the producers wait"
         );
-        let feed = SocketFeed::default();
+        let feed = SocketFeed::new(StreamTopics::new(self.resume_events));
         let counters = feed.counters();
         let builder = builder.source(source, feed);
         let listening = run::listen(builder, &self.server, Some(Arc::clone(&counters)))?;
@@ -219,6 +226,7 @@ impl ServeArguments {
                 .map(|attempts_max| AttemptLimit { attempts_max, span: ATTEMPTS_SPAN }),
             lifetime: self.lifetime.0,
             lifetime_jitter_percent: self.lifetime_jitter,
+            first_seq: first_seq(),
             ..self.server.options(self.max_message, DEFAULTS)
         }
     }
@@ -248,6 +256,14 @@ impl ServeArguments {
         text.push_str(&format!("  or try npx wscat -c ws://{address}/ws/{example}\n"));
         listening.announce(&what, &text);
     }
+}
+
+/// The number of each stream's first event: the time in microseconds since 1970. So it grows from one
+/// start to the next, unless a stream had more than a million events a second for as long as the
+/// server ran, and stays exact in every reader's numbers (below 2⁵³) until the year 2255.
+fn first_seq() -> u64 {
+    let since_epoch = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+    u64::try_from(since_epoch.as_micros()).unwrap_or(u64::MAX).clamp(1, 1 << 53)
 }
 
 /// Starts the feed `delay` after the function that it returns has been called `count` times.

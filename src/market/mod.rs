@@ -18,7 +18,7 @@ pub mod service;
 pub mod statistics;
 pub mod stream;
 
-pub use control::{Command, Property, Request};
+pub use control::{Command, Property, Request, Resume};
 pub use envelope::{Framing, Sequence, TimeUnit, View};
 pub use id::Id;
 pub use path::{Endpoint, PathError};

@@ -167,7 +167,7 @@ fn drive(world: &socket::Shared, board: Arc<Board>, stats: &StatsHandle) -> u64 
     };
     let wake: Wake = Arc::new(move || flag.store(true, Ordering::Relaxed));
     let (sender, inbox) = channel(options.inbox_events_max, Arc::clone(&wake));
-    let publisher = Publisher::new(vec![sender]);
+    let publisher = Publisher::new(vec![sender], 1);
     let retain = |topic| if topic == RETAINED { Retain::Last } else { Retain::Nothing };
     let topics = TOPICS.iter().enumerate().map(|(n, name)| publisher.topic(name, retain(n)));
     let topics = topics.collect();
