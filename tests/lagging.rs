@@ -72,7 +72,10 @@ fn with_queue(bytes: usize) -> Options {
 }
 
 fn topic(stage: &Stage, name: &str, lag: Lag) -> Topic {
-    stage.server.publisher.topic(name, TopicOptions { retain: Retain::Nothing, lag })
+    stage
+        .server
+        .publisher
+        .topic(name, TopicOptions { retain: Retain::Nothing, lag, resume_events: 0 })
 }
 
 fn event(number: usize) -> String {

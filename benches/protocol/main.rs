@@ -6,6 +6,8 @@ mod depth;
 mod encode;
 mod handshake;
 mod mask;
+#[cfg(feature = "market")]
+mod statistics;
 mod utf8;
 
 use criterion::{Criterion, criterion_main};
@@ -26,6 +28,8 @@ fn benches() {
     handshake::bench(&mut criterion);
     #[cfg(feature = "market")]
     depth::bench(&mut criterion);
+    #[cfg(feature = "market")]
+    statistics::bench(&mut criterion);
     criterion.final_summary();
 }
 

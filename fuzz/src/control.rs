@@ -17,10 +17,11 @@ pub fn control(bytes: &[u8]) {
 
 fn check_request(request: &Request<'_>, message: Option<&Value>) {
     let names = match &request.command {
-        Command::Subscribe(names) | Command::Unsubscribe(names) => names.as_slice(),
+        Command::Subscribe(names, _) | Command::Unsubscribe(names) => names.as_slice(),
         _ => &[],
     };
     let names: Vec<&str> = names.iter().map(StreamName::as_str).collect();
+    check_resume(request, &names, message);
     let mut done = Vec::new();
     reply::done(request.id, &mut done);
     let mut property = Vec::new();
@@ -36,10 +37,27 @@ fn check_request(request: &Request<'_>, message: Option<&Value>) {
         assert_eq!(members.get("result"), Some(&result));
         let Some(message) = message else { continue };
         assert_eq!(members.get("id"), Some(message.get("id").unwrap_or(&Value::Null)));
-        if matches!(request.command, Command::Subscribe(_)) && result.is_array() {
+        if matches!(request.command, Command::Subscribe(..)) && result.is_array() {
             assert_eq!(message.get("params"), Some(&result));
         }
     }
+}
+
+/// What is resumed is subscribed to, and what the reply says of gaps can be read back.
+fn check_resume(request: &Request<'_>, names: &[&str], message: Option<&Value>) {
+    let Command::Subscribe(_, resume) = &request.command else { return };
+    assert!(resume.keys().all(|stream| names.contains(&stream.as_str())));
+    if let Some(resumed) = message.and_then(|message| message.get("resume")) {
+        assert_eq!(resumed.as_object().map_or(0, |resumed| resumed.len()), resume.len());
+        let said = |(stream, seen): (&String, &u64)| resumed[stream].as_u64() == Some(*seen);
+        assert!(resume.iter().all(said));
+    }
+    let gaps = resume.iter().map(|(stream, seen)| (stream.as_str(), (*seen, u64::MAX)));
+    let mut reply = Vec::new();
+    reply::resumed(gaps, request.id, &mut reply);
+    let reply: Value = serde_json::from_slice(&reply).expect("a reply is JSON");
+    let gaps = reply.get("gaps").and_then(Value::as_object);
+    assert_eq!(gaps.map_or(0, |gaps| gaps.len()), resume.len());
 }
 
 fn check_error(error: &ErrorReply<'_>, message: Option<&Value>) {

@@ -79,14 +79,14 @@ impl Feed {
     /// Runs the feed on a thread of its own, until it ends or the switch is turned off.
     pub(super) fn start(
         self,
-        publisher: Publisher,
+        (publisher, topics): (Publisher, StreamTopics),
         switch: Switch,
         counters: Arc<FeedCounters>,
     ) -> anyhow::Result<()> {
         if let Self::Replay(_, replay) = &self {
             replay_progress::watch(&replay.progress(), Arc::clone(&counters), switch.clone());
         }
-        let mut sink = HubSink::new(publisher, switch.clone());
+        let mut sink = HubSink::new(publisher, switch.clone(), topics);
         let run = move || self.run(&mut sink, &switch, &counters, AFTER_THE_END);
         let spawned = std::thread::Builder::new().name("feed".to_owned()).spawn(run);
         spawned.map(drop).context("cannot start a thread for the feed")
@@ -156,9 +156,9 @@ struct HubSink {
 }
 
 impl HubSink {
-    fn new(publisher: Publisher, switch: Switch) -> Self {
+    fn new(publisher: Publisher, switch: Switch, topics: StreamTopics) -> Self {
         let (standing, places) = (Vec::new(), HashMap::new());
-        Self { publisher, switch, topics: StreamTopics::default(), standing, places }
+        Self { publisher, switch, topics, standing, places }
     }
 
     fn topic(&mut self, stream: &str) -> Option<&Topic> {

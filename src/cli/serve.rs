@@ -6,6 +6,7 @@ use super::feeds::{Feed, Source};
 use super::queue_limits::QueueDefaults;
 use super::run::{self, Listening};
 use super::socket_feed::SocketFeed;
+use super::topics::StreamTopics;
 use super::units::{OptionalDuration, bytes, duration, optional_duration, percent};
 use crate::feed::{FeedCounters, Flow, Switch};
 use crate::market::{MarketHandler, MarketOptions};
@@ -15,7 +16,7 @@ use clap::Args;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// The span in which connection attempts are counted.
 const ATTEMPTS_SPAN: Duration = Duration::from_secs(300);
@@ -70,6 +71,11 @@ pub(super) struct ServeArguments {
     #[arg(long, value_name = "N", default_value_t = 1024, help_heading = LIMITS)]
     max_streams: usize,
 
+    /// Events of each stream that are kept for clients that come back and say up to where they have
+    /// seen it, but for streams whose last event says it all; 0: none
+    #[arg(long, value_name = "N", default_value_t = 1024, help_heading = LIMITS)]
+    resume_events: usize,
+
     /// Messages a second, pings and pongs counted, that a client may send; more close its
     /// connection with code 1008; 0: any number
     #[arg(long, value_name = "N", default_value_t = 5, help_heading = LIMITS)]
@@ -123,7 +129,8 @@ impl ServeArguments {
         self.announce(&listening, wait_for, &feed);
         let publisher = listening.server.publisher();
         let market = self.market(publisher.clone(), Some(on_first_subscription));
-        feed.start(publisher, switch.clone(), counters)?;
+        let topics = StreamTopics::new(self.resume_events);
+        feed.start((publisher, topics), switch.clone(), counters)?;
         listening.serve(|_| MarketHandler::new(market.clone()), move || switch.stop())
     }
 
@@ -135,7 +142,7 @@ impl ServeArguments {
             "--wait-for and --start-delay cannot hold producers, who send when they like; leave \
              them out, or have the producers wait"
         );
-        let feed = SocketFeed::default();
+        let feed = SocketFeed::new(StreamTopics::new(self.resume_events));
         let counters = feed.counters();
         let builder = builder.source(source, feed);
         let listening = run::listen(builder, &self.server, Some(Arc::clone(&counters)))?;
@@ -183,6 +190,7 @@ impl ServeArguments {
                 .map(|attempts_max| AttemptLimit { attempts_max, span: ATTEMPTS_SPAN }),
             lifetime: self.lifetime.0,
             lifetime_jitter_percent: self.lifetime_jitter,
+            first_seq: first_seq(),
             ..self.server.options(self.max_message, DEFAULTS)
         }
     }
@@ -212,6 +220,14 @@ impl ServeArguments {
         text.push_str(&format!("  or try npx wscat -c ws://{address}/ws/{example}\n"));
         listening.announce(&what, &text);
     }
+}
+
+/// The number of each stream's first event: the time in microseconds since 1970. So it grows from one
+/// start to the next, unless a stream had more than a million events a second for as long as the
+/// server ran, and stays exact in every reader's numbers (below 2⁵³) until the year 2255.
+fn first_seq() -> u64 {
+    let since_epoch = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+    u64::try_from(since_epoch.as_micros()).unwrap_or(u64::MAX).clamp(1, 1 << 53)
 }
 
 /// Starts the feed `delay` after the function that it returns has been called `count` times.

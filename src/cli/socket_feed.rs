@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// Publishes what the producers of a socket say.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct SocketFeed {
     topics: StreamTopics,
     counters: Arc<FeedCounters>,
@@ -27,6 +27,10 @@ struct TurnSink<'a, 'c> {
 }
 
 impl SocketFeed {
+    pub(super) fn new(topics: StreamTopics) -> Self {
+        Self { topics, counters: Arc::default() }
+    }
+
     /// What the feed has done, to be read by others.
     pub(super) fn counters(&self) -> Arc<FeedCounters> {
         Arc::clone(&self.counters)

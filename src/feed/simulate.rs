@@ -17,7 +17,6 @@ mod flow;
 mod market;
 mod payload;
 mod spec;
-mod tally;
 
 use std::time::{Duration, Instant};
 

@@ -5,6 +5,7 @@
 //! Invariant: workers share nothing but the inboxes and the list of topics; a full inbox never
 //! blocks a publisher that did not ask to wait, and each loss is counted.
 
+mod history;
 mod inbox;
 mod publisher;
 mod stamp;

@@ -3,9 +3,10 @@
 
 use super::inbox::{Sender, Sent};
 use super::stamp::Stamp;
+use super::subscriptions::{Keeps, Numbering};
 #[cfg(doc)]
 use super::topic::Lag;
-use super::topic::{Publication, Topic, TopicOptions, Topics};
+use super::topic::{Publication, Retain, Topic, TopicOptions, Topics};
 use crate::proto::Message;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -51,10 +52,11 @@ impl std::fmt::Debug for Publisher {
 }
 
 impl Publisher {
-    pub(crate) fn new(inboxes: Vec<Sender>) -> Self {
+    /// A publisher to these inboxes, which numbers each topic's messages from `first_seq`.
+    pub(crate) fn new(inboxes: Vec<Sender>, first_seq: u64) -> Self {
         Self {
             shared: Arc::new(Shared {
-                topics: Topics::default(),
+                topics: Topics::numbered_from(first_seq),
                 inboxes,
                 published: AtomicU64::new(0),
                 dropped: AtomicU64::new(0),
@@ -109,6 +111,22 @@ impl Publisher {
         self.shared.topics.find(name)
     }
 
+    /// What is known of the numbers of the topic with this name.
+    pub(crate) fn numbering(&self, name: &str) -> Numbering {
+        let before_first = self.shared.topics.before_first();
+        let topic = self.find(name).filter(|topic| topic.last_seq() > before_first);
+        // Of what is yet to be published nothing can be missed.
+        let Some(topic) = topic else {
+            return Numbering { before_first, last: before_first, keeps: Keeps::Events };
+        };
+        let keeps = match (topic.resume_events(), topic.retain()) {
+            (0, Retain::Nothing) => Keeps::Nothing,
+            (0, Retain::Last) => Keeps::Last,
+            _ => Keeps::Events,
+        };
+        Numbering { before_first, last: topic.last_seq(), keeps }
+    }
+
     /// Whether there are other workers than one.
     pub(crate) fn has_others(&self) -> bool {
         self.shared.inboxes.len() > 1
@@ -160,7 +178,6 @@ impl Publisher {
 #[cfg(test)]
 mod tests {
     use super::super::inbox::channel;
-    use super::super::topic::Retain;
     use super::*;
 
     /// A full inbox never blocks a feed, and the loss is counted.
@@ -168,7 +185,7 @@ mod tests {
     fn losses_are_reported_and_counted() {
         let (first, first_inbox) = channel(1, Arc::new(|| ()));
         let (second, second_inbox) = channel(2, Arc::new(|| ()));
-        let publisher = Publisher::new(vec![first, second]);
+        let publisher = Publisher::new(vec![first, second], 1);
         let topic = publisher.topic("t", Retain::Nothing);
         assert_eq!(publisher.publish(&topic, "1".into()), Delivery::Delivered);
         assert_eq!(publisher.publish(&topic, "2".into()), Delivery::Dropped(1));

@@ -1,8 +1,10 @@
 //! Who of a worker's sessions is subscribed to what.
 //! Invariant: a session's list of topics and a topic's list of members always say the same, each
 //! entry holding the other's position, so that all changes take constant time. A name that nobody
-//! feeds lives only as long as somebody is subscribed to it.
+//! feeds lives only as long as somebody is subscribed to it. Whoever comes back gets each event that
+//! it has not seen once, wherever it saw the others.
 
+use super::history::{History, Kept};
 use super::topic::{Publication, Retain, Topic};
 use slab::Slab;
 use std::collections::HashMap;
@@ -21,13 +23,43 @@ impl SlotKey {
 
 /// The subscriptions of one worker's sessions. Sessions are known by their place in the worker's
 /// own table.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Subscriptions {
     by_name: HashMap<Arc<str>, SlotKey>,
     /// Slots of the topics that were published to, by topic number.
     by_number: Vec<Option<SlotKey>>,
     slots: Slab<Slot>,
     by_session: HashMap<u32, Vec<Entry>>,
+    kept: Kept,
+    /// Sessions that have seen more of a topic than has come to this worker: few, and not for long.
+    ahead: Vec<Ahead>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Ahead {
+    session: u32,
+    slot: SlotKey,
+    seen: u64,
+}
+
+/// What a topic keeps for those who come back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Keeps {
+    /// Nothing: what was missed is lost.
+    Nothing,
+    /// The last event, which says all that those before it did.
+    Last,
+    Events,
+}
+
+/// What is known of a topic's numbers on all workers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Numbering {
+    /// The number before that of the first publication.
+    pub(crate) before_first: u64,
+    /// The number of the last publication, which may be on its way to a worker.
+    pub(crate) last: u64,
+    pub(crate) keeps: Keeps,
 }
 
 #[derive(Debug)]
@@ -35,6 +67,7 @@ struct Slot {
     name: Arc<str>,
     members: Vec<Member>,
     last: Option<Publication>,
+    history: History,
     /// Whether anything was ever published here. Such a slot stays.
     fed: bool,
 }
@@ -54,6 +87,18 @@ struct Entry {
 }
 
 impl Subscriptions {
+    /// No subscriptions. Topics keep up to `kept_bytes_max` together for those who come back.
+    pub(crate) fn new(kept_bytes_max: usize) -> Self {
+        Self {
+            by_name: HashMap::new(),
+            by_number: Vec::new(),
+            slots: Slab::new(),
+            by_session: HashMap::new(),
+            kept: Kept::new(kept_bytes_max),
+            ahead: Vec::new(),
+        }
+    }
+
     /// Subscribes a session; `None` where it already was. Yields the topic's slot, whose
     /// [`Self::last`] the session has not seen.
     pub(crate) fn subscribe(&mut self, session: u32, name: &str) -> Option<SlotKey> {
@@ -91,6 +136,97 @@ impl Subscriptions {
         self.by_session.remove(&session);
     }
 
+    /// Whether a session is subscribed to a topic.
+    pub(crate) fn is_subscribed(&self, session: u32, name: &str) -> bool {
+        let key = self.find(name);
+        let entries = self.by_session.get(&session).map(Vec::as_slice).unwrap_or_default();
+        key.is_some_and(|key| entries.iter().any(|entry| entry.slot == key))
+    }
+
+    /// Which of a topic's events one who has seen all up to number `seen` is not going to get: the
+    /// first and the last of them. There may be others between these two, which it gets.
+    pub(crate) fn missing(
+        &self,
+        name: &str,
+        seen: u64,
+        numbering: Numbering,
+    ) -> Option<(u64, u64)> {
+        let Numbering { before_first, last, keeps } = numbering;
+        if seen > last {
+            // Not of this run: nobody has published so much.
+            return Some((last + 1, seen));
+        }
+        let mut missing: Option<(u64, u64)> = None;
+        let mut expected = seen.saturating_add(1);
+        let mut comes = |seq: u64| {
+            if seq > expected {
+                missing = Some((missing.map_or(expected, |(first, _)| first), seq - 1));
+            }
+            expected = expected.max(seq.saturating_add(1));
+        };
+        match keeps {
+            Keeps::Nothing => comes(last.saturating_add(1)),
+            // Nothing stands for what was before the first.
+            Keeps::Last => comes(before_first + 1),
+            Keeps::Events => {
+                let slot = self.find(name).and_then(|key| self.slots.get(key.0));
+                let history = slot.map(|slot| &slot.history);
+                history
+                    .into_iter()
+                    .flat_map(|history| history.after(seen))
+                    .for_each(|event| comes(event.seq));
+                comes(self.newest(slot, before_first).saturating_add(1));
+            }
+        }
+        missing
+    }
+
+    /// What a session that has seen all up to number `seen` has missed, as far as it is kept, in
+    /// order; the session was just subscribed. What it has seen already and is yet to come to this
+    /// worker it will not get again.
+    pub(crate) fn resume(
+        &mut self,
+        session: u32,
+        key: SlotKey,
+        seen: u64,
+        numbering: Numbering,
+    ) -> impl Iterator<Item = &Publication> {
+        let Numbering { before_first, last, keeps } = numbering;
+        let newest = self.newest(self.slots.get(key.0), before_first);
+        let seen_or_lost = if keeps == Keeps::Nothing { last } else { seen };
+        if seen <= last && seen_or_lost > newest {
+            self.ahead.push(Ahead { session, slot: key, seen: seen_or_lost });
+        }
+        let slot = self.slots.get(key.0);
+        let events = slot.into_iter().flat_map(move |slot| slot.history.after(seen));
+        let state = slot
+            .and_then(|slot| slot.last.as_ref())
+            .filter(move |state| keeps == Keeps::Last && (state.seq > seen || seen > last));
+        state.into_iter().chain(events)
+    }
+
+    /// The highest number of a topic that has come to this worker.
+    fn newest(&self, slot: Option<&Slot>, before_first: u64) -> u64 {
+        let last = slot.and_then(|slot| slot.last.as_ref()).map_or(before_first, |last| last.seq);
+        slot.map_or(before_first, |slot| slot.history.newest().max(last).max(before_first))
+    }
+
+    /// Whether any session may have seen what is yet to come.
+    pub(crate) fn is_anybody_ahead(&self) -> bool {
+        !self.ahead.is_empty()
+    }
+
+    /// Whether a session has seen event `seq` of a topic already.
+    pub(crate) fn has_seen(&self, session: u32, key: SlotKey, seq: u64) -> bool {
+        let mut all = self.ahead.iter();
+        all.any(|ahead| ahead.session == session && ahead.slot == key && seq <= ahead.seen)
+    }
+
+    /// Takes note that event `seq` of a topic has come: who was ahead by so much is not any more.
+    pub(crate) fn catch_up(&mut self, key: SlotKey, seq: u64) {
+        self.ahead.retain(|ahead| ahead.slot != key || ahead.seen > seq);
+    }
+
     /// How many topics a session is subscribed to.
     pub(crate) fn count(&self, session: u32) -> usize {
         self.by_session.get(&session).map_or(0, Vec::len)
@@ -123,6 +259,12 @@ impl Subscriptions {
     /// any.
     pub(crate) fn note(&mut self, publication: &Publication) -> Option<SlotKey> {
         let key = self.slot_of_topic(&publication.topic)?;
+        if publication.topic.resume_events() > 0
+            && let Some(slot) = self.slots.get_mut(key.0)
+            && self.kept.push(&mut slot.history, publication)
+        {
+            self.kept.make_room(self.slots.iter_mut().map(|(_, slot)| &mut slot.history));
+        }
         if publication.topic.retain() == Retain::Last
             && let Some(slot) = self.slots.get_mut(key.0)
         {
@@ -155,7 +297,13 @@ impl Subscriptions {
             return *key;
         }
         let name: Arc<str> = name.into();
-        let slot = Slot { name: Arc::clone(&name), members: Vec::new(), last: None, fed: false };
+        let slot = Slot {
+            name: Arc::clone(&name),
+            members: Vec::new(),
+            last: None,
+            history: History::default(),
+            fed: false,
+        };
         let key = SlotKey(self.slots.insert(slot));
         self.by_name.insert(name, key);
         key
@@ -171,6 +319,7 @@ impl Subscriptions {
             return;
         }
         let entry = entries.swap_remove(position);
+        self.ahead.retain(|ahead| ahead.session != session || ahead.slot != entry.slot);
         if let Some(moved) = entries.get(position).copied()
             && let Some(slot) = self.slots.get_mut(moved.slot.0)
             && let Some(member) = slot.members.get_mut(moved.position)
@@ -197,7 +346,7 @@ impl Subscriptions {
 #[cfg(test)]
 mod tests {
     use super::super::stamp::Stamp;
-    use super::super::topic::Topics;
+    use super::super::topic::{TopicOptions, Topics};
     use super::*;
     use crate::proto::Message;
     use proptest::prelude::*;
@@ -215,7 +364,7 @@ mod tests {
     /// A name subscribed to before anything feeds it gets what is published later.
     #[test]
     fn a_topic_fed_later_reaches_those_who_waited() {
-        let (topics, mut table) = (Topics::default(), Subscriptions::default());
+        let (topics, mut table) = (Topics::default(), Subscriptions::new(0));
         assert!(table.subscribe(7, "x").is_some());
         assert!(table.subscribe(7, "x").is_none());
         let key = table.note(&publication(&topics, "x", "1")).unwrap();
@@ -226,7 +375,7 @@ mod tests {
     /// Names that nobody feeds cost nothing once nobody is subscribed.
     #[test]
     fn silent_names_are_forgotten_and_fed_ones_kept() {
-        let (topics, mut table) = (Topics::default(), Subscriptions::default());
+        let (topics, mut table) = (Topics::default(), Subscriptions::new(0));
         table.note(&publication(&topics, "fed", "1"));
         table.subscribe(1, "fed");
         table.subscribe(1, "silent");
@@ -240,7 +389,7 @@ mod tests {
     /// A publication on a topic that is on no list reaches those who are there and leaves no trace.
     #[test]
     fn passing_topics_leave_no_trace() {
-        let mut table = Subscriptions::default();
+        let mut table = Subscriptions::new(0);
         let passing = Publication::new(&Topic::passing("x"), Message::Text("1"), Stamp::now());
         assert!(table.note(&passing).is_none());
         table.subscribe(1, "x");
@@ -248,6 +397,54 @@ mod tests {
         assert_eq!((members(&table, key), table.last(key).is_none()), (vec![1], true));
         table.unsubscribe_all(1);
         assert!(table.slots.is_empty() && table.by_name.is_empty());
+    }
+
+    /// Whoever has seen more than has come to this worker is passed over until that has come.
+    #[test]
+    fn what_was_seen_elsewhere_does_not_come_again() {
+        let topics = Topics::default();
+        let options = TopicOptions { resume_events: 10, ..Retain::Nothing.into() };
+        let topic = topics.intern("x", options);
+        let events = [(); 4].map(|()| Publication::new(&topic, Message::Text("1"), Stamp::now()));
+        let mut table = Subscriptions::new(1 << 20);
+        let [first, second, third, fourth] = &events;
+        let key = table.note(first).unwrap();
+        let numbering = Numbering { before_first: 0, last: 4, keeps: Keeps::Events };
+        assert_eq!(table.missing("x", 3, numbering), None);
+        for session in [7, 8] {
+            table.subscribe(session, "x").unwrap();
+            assert_eq!(table.resume(session, key, 3, numbering).count(), 0);
+        }
+        table.subscribe(9, "x").unwrap();
+        assert_eq!(table.resume(9, key, 0, numbering).count(), 1);
+        table.unsubscribe_all(8);
+        table.subscribe(8, "x").unwrap();
+        for (event, seen) in [(second, true), (third, true), (fourth, false)] {
+            assert!(table.note(event).is_some());
+            assert_eq!([7, 8, 9].map(|s| table.has_seen(s, key, event.seq)), [seen, false, false]);
+            table.catch_up(key, event.seq);
+        }
+        assert!(!table.is_anybody_ahead());
+    }
+
+    /// One range tells what is missing, before and between what there is.
+    #[test]
+    fn a_gap_spans_all_that_is_missing() {
+        let topics = Topics::default();
+        let options = TopicOptions { resume_events: 4, ..Retain::Nothing.into() };
+        let topic = topics.intern("x", options);
+        let events = [(); 9].map(|()| Publication::new(&topic, Message::Text("1"), Stamp::now()));
+        let mut table = Subscriptions::new(1 << 20);
+        // Numbers 5 and 8 did not come to this worker; of the others it keeps 4, 6, 7 and 9.
+        for event in events.iter().filter(|event| ![5, 8].contains(&event.seq)) {
+            table.note(event);
+        }
+        let numbering = Numbering { before_first: 0, last: 9, keeps: Keeps::Events };
+        let gaps = [(0, Some((1, 8))), (3, Some((5, 8))), (5, Some((8, 8))), (8, None), (9, None)];
+        for (seen, gap) in gaps {
+            assert_eq!(table.missing("x", seen, numbering), gap, "{seen}");
+        }
+        assert_eq!(table.missing("x", 12, numbering), Some((10, 12)));
     }
 
     #[derive(Clone, Debug)]
@@ -271,7 +468,7 @@ mod tests {
         /// The table is a set of pairs, whatever is done to it.
         #[test]
         fn the_table_is_a_set_of_pairs(steps in prop::collection::vec(step(), 0..200)) {
-            let (topics, mut table) = (Topics::default(), Subscriptions::default());
+            let (topics, mut table) = (Topics::default(), Subscriptions::new(0));
             let mut model: BTreeMap<u32, BTreeSet<String>> = BTreeMap::new();
             for step in steps {
                 match step {

@@ -1,6 +1,6 @@
 //! Topics and what is published to them.
 //! Invariant: one name, one topic, one number, for as long as the server lives; and its
-//! publications are numbered from 1 without a gap.
+//! publications are numbered without a gap, from 1 or from where the server's options say.
 
 use super::stamp::Stamp;
 use crate::proto::{Message, OpCode};
@@ -45,11 +45,15 @@ pub struct TopicOptions {
     pub retain: Retain,
     /// What becomes of its messages where a subscriber lags.
     pub lag: Lag,
+    /// How many of its last messages each worker keeps for subscribers that come back and say up
+    /// to which number they have them ([`Context::resume`](crate::server::Context::resume)). 0:
+    /// none.
+    pub resume_events: usize,
 }
 
 impl From<Retain> for TopicOptions {
     fn from(retain: Retain) -> Self {
-        Self { retain, lag: Lag::default() }
+        Self { retain, lag: Lag::default(), resume_events: 0 }
     }
 }
 
@@ -64,7 +68,9 @@ struct Inner {
     number: Option<usize>,
     name: Box<str>,
     options: TopicOptions,
-    /// Publications so far.
+    /// The number before that of the first publication.
+    before_first: u64,
+    /// The number of the last publication, or the one before the first.
     published: AtomicU64,
 }
 
@@ -90,6 +96,17 @@ impl Topic {
     /// How many publications it has had, those lost on the way counted.
     #[must_use]
     pub fn published(&self) -> u64 {
+        self.last_seq() - self.0.before_first
+    }
+
+    /// How many of its last messages are kept for those who come back.
+    #[must_use]
+    pub fn resume_events(&self) -> usize {
+        self.0.options.resume_events
+    }
+
+    /// The number of the last publication, on its way or there.
+    pub(crate) fn last_seq(&self) -> u64 {
         self.0.published.load(Ordering::Relaxed)
     }
 
@@ -108,12 +125,12 @@ impl Topic {
 
     /// A topic that is not put on the list, for names that nobody asked a [`Topic`] for.
     pub(crate) fn passing(name: &str) -> Self {
-        Self::new(None, name, Retain::Nothing.into())
+        Self::new(None, name, Retain::Nothing.into(), 0)
     }
 
-    fn new(number: Option<usize>, name: &str, options: TopicOptions) -> Self {
-        let published = AtomicU64::new(0);
-        Self(Arc::new(Inner { number, name: name.into(), options, published }))
+    fn new(number: Option<usize>, name: &str, options: TopicOptions, before_first: u64) -> Self {
+        let published = AtomicU64::new(before_first);
+        Self(Arc::new(Inner { number, name: name.into(), options, before_first, published }))
     }
 }
 
@@ -126,7 +143,8 @@ pub struct Publication {
     pub opcode: OpCode,
     /// The message's payload.
     pub payload: Arc<[u8]>,
-    /// Which of the topic's publications it is, from 1; a gap is a loss. 0 on a topic that no
+    /// Which of the topic's publications it is, from 1 or where
+    /// [`Options::first_seq`](crate::server::Options::first_seq) says; a gap is a loss. 0 on a topic that no
     /// [`Publisher::topic`](super::Publisher::topic) has made, where nobody counts.
     pub seq: u64,
     /// When it came in.
@@ -151,29 +169,43 @@ impl Publication {
 
 /// All topics of a server, by name.
 #[derive(Debug, Default)]
-pub(crate) struct Topics(Mutex<HashMap<Box<str>, Topic>>);
+pub(crate) struct Topics {
+    by_name: Mutex<HashMap<Box<str>, Topic>>,
+    /// The number before that of each topic's first publication.
+    before_first: u64,
+}
 
 impl Topics {
+    /// An empty list of topics whose publications are numbered from `first_seq`.
+    pub(crate) fn numbered_from(first_seq: u64) -> Self {
+        Self { before_first: first_seq.saturating_sub(1), ..Self::default() }
+    }
+
+    /// The number before that of each topic's first publication.
+    pub(crate) fn before_first(&self) -> u64 {
+        self.before_first
+    }
+
     /// The topic with this name, if there is one.
     pub(crate) fn find(&self, name: &str) -> Option<Topic> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+        self.by_name.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 
     /// The topic with this name, made with `options` if it is new.
     pub(crate) fn intern(&self, name: &str, options: impl Into<TopicOptions>) -> Topic {
-        let mut topics = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut topics = self.by_name.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(topic) = topics.get(name) {
             return topic.clone();
         }
         let number = Some(topics.len());
-        let topic = Topic::new(number, name, options.into());
+        let topic = Topic::new(number, name, options.into(), self.before_first);
         topics.insert(name.into(), topic.clone());
         topic
     }
 
     /// All of them, in the order of their making.
     pub(crate) fn list(&self) -> Vec<Topic> {
-        let topics = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let topics = self.by_name.lock().unwrap_or_else(PoisonError::into_inner);
         let mut list: Vec<Topic> = topics.values().cloned().collect();
         drop(topics);
         list.sort_unstable_by_key(Topic::number);
@@ -213,6 +245,8 @@ mod tests {
         let [a, b] = ["a", "b"].map(|name| topics.intern(name, Retain::Nothing));
         let again = topics.intern("a", Retain::Nothing);
         assert_eq!([a.next_seq(), b.next_seq(), again.next_seq(), a.next_seq()], [1, 1, 2, 3]);
+        let later = Topics::numbered_from(1000).intern("a", Retain::Nothing);
+        assert_eq!([later.last_seq(), later.next_seq(), later.last_seq()], [999, 1000, 1000]);
         let passing = Topic::passing("c");
         assert_eq!([passing.next_seq(), passing.next_seq()], [0, 0]);
     }

@@ -7,6 +7,7 @@
 //! proportional to its length. Nesting costs nothing: what is not understood is not descended.
 
 use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -28,8 +29,9 @@ pub struct Request<'a> {
 /// What a control message asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command<'a> {
-    /// `SUBSCRIBE`: add these streams. Repetitions are kept.
-    Subscribe(Vec<StreamName<'a>>),
+    /// `SUBSCRIBE`: add these streams, all of whose events up to these numbers the client has seen
+    /// where there are any. Repetitions are kept.
+    Subscribe(Vec<StreamName<'a>>, Resume),
     /// `UNSUBSCRIBE`: remove these streams; one that was never subscribed is no error.
     Unsubscribe(Vec<StreamName<'a>>),
     /// `LIST_SUBSCRIPTIONS`.
@@ -41,6 +43,10 @@ pub enum Command<'a> {
     /// `SET_PROPERTY` of `sequence`.
     SetSequence(Sequence),
 }
+
+/// Up to which number a client has seen the events of streams: the member `resume` of `SUBSCRIBE`,
+/// which the exchange does not have.
+pub type Resume = BTreeMap<String, u64>;
 
 /// What `GET_PROPERTY` can ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +93,8 @@ struct Fields<'a> {
     method: Option<&'a RawValue>,
     #[serde(borrow)]
     params: Option<&'a RawValue>,
+    #[serde(borrow)]
+    resume: Option<&'a RawValue>,
     // `Option` alone would make `null` and nothing the same.
     #[serde(borrow, default, deserialize_with = "present")]
     id: Option<&'a RawValue>,
@@ -121,7 +129,11 @@ impl<'a> Fields<'a> {
         let method = self.method.ok_or(Fault::MissingMethod)?;
         let Text(method) = text(method).ok_or(Fault::MethodNotString)?;
         match &*method {
-            "SUBSCRIBE" => Ok(Command::Subscribe(self.streams()?)),
+            "SUBSCRIBE" => {
+                let streams = self.streams()?;
+                let resume = self.resume(&streams)?;
+                Ok(Command::Subscribe(streams, resume))
+            }
             "UNSUBSCRIBE" => Ok(Command::Unsubscribe(self.streams()?)),
             "LIST_SUBSCRIPTIONS" => {
                 self.no_more_than(0)?;
@@ -160,6 +172,20 @@ impl<'a> Fields<'a> {
                 StreamName::new(name).map_err(|_| Fault::InvalidStream)
             })
             .collect()
+    }
+
+    /// Up to which number some of `streams` were seen.
+    fn resume(&self, streams: &[StreamName<'a>]) -> Result<Resume, Fault<'a>> {
+        let Some(resume) = self.resume else { return Ok(Resume::new()) };
+        let resume: BTreeMap<String, &RawValue> =
+            serde_json::from_str(resume.get()).map_err(|_| Fault::ResumeNotObject)?;
+        let names: BTreeSet<&str> = streams.iter().map(StreamName::as_str).collect();
+        let checked = resume.into_iter().map(|(name, seen)| {
+            let seen = serde_json::from_str(seen.get()).map_err(|_| Fault::ResumeNotNumber)?;
+            let known = names.contains(name.as_str());
+            if known { Ok((name, seen)) } else { Err(Fault::ResumeNotInParams) }
+        });
+        checked.collect()
     }
 
     /// The parameters of a method that may have up to `count`.
@@ -208,9 +234,20 @@ mod tests {
         for (message, command) in [
             (
                 r#"{"method":"SUBSCRIBE","params":["btcusdt@trade","0"],"id":1}"#,
-                Command::Subscribe(names(&["btcusdt@trade", "0"])),
+                Command::Subscribe(names(&["btcusdt@trade", "0"]), Resume::new()),
             ),
-            (r#"{"id":1,"params":[],"method":"SUBSCRIBE"}"#, Command::Subscribe(names(&[]))),
+            (
+                r#"{"method":"SUBSCRIBE","params":["a","b"],"resume":{"\u0062":12345},"id":1}"#,
+                Command::Subscribe(names(&["a", "b"]), Resume::from([("b".to_owned(), 12345)])),
+            ),
+            (
+                r#"{"method":"SUBSCRIBE","params":["a"],"resume":null,"id":1}"#,
+                Command::Subscribe(names(&["a"]), Resume::new()),
+            ),
+            (
+                r#"{"id":1,"params":[],"method":"SUBSCRIBE"}"#,
+                Command::Subscribe(names(&[]), Resume::new()),
+            ),
             (
                 r#"{"method":"UNSUBSCRIBE","params":["btcusdt\u0040trade"],"id":1}"#,
                 Command::Unsubscribe(names(&["btcusdt@trade"])),
@@ -288,6 +325,26 @@ mod tests {
             (r#""method":"SUBSCRIBE","params":["a",7]"#, 2, "stream name must be a string"),
             (r#""method":"SUBSCRIBE","params":[""]"#, 2, "invalid stream"),
             (r#""method":"UNSUBSCRIBE","params":["\n"]"#, 2, "invalid stream"),
+            (
+                r#""method":"SUBSCRIBE","params":["a"],"resume":["a",1]"#,
+                2,
+                "resume must be an object",
+            ),
+            (
+                r#""method":"SUBSCRIBE","params":["a"],"resume":{"a":"1"}"#,
+                2,
+                "a number in resume must be an unsigned integer",
+            ),
+            (
+                r#""method":"SUBSCRIBE","params":["a"],"resume":{"a":-1}"#,
+                2,
+                "a number in resume must be an unsigned integer",
+            ),
+            (
+                r#""method":"SUBSCRIBE","params":["a"],"resume":{"b":1}"#,
+                2,
+                "resume names a stream that is not in params",
+            ),
             (r#""method":"LIST_SUBSCRIPTIONS","params":["a"]"#, 2, "too many parameters"),
             (r#""method":"GET_PROPERTY","params":["combined",true]"#, 2, "too many parameters"),
             (r#""method":"SET_PROPERTY","params":["combined",true,1]"#, 2, "too many parameters"),

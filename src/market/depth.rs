@@ -10,7 +10,7 @@
 //! their ids is never hidden; and no more than `levels_max` levels are held.
 
 mod diff;
-mod price;
+pub(super) mod price;
 #[cfg(test)]
 mod tests;
 

@@ -16,9 +16,10 @@ mod listing;
 pub mod path;
 pub mod reply;
 pub mod service;
+pub mod statistics;
 pub mod stream;
 
-pub use control::{Command, Property, Request};
+pub use control::{Command, Property, Request, Resume};
 pub use envelope::{Framing, Sequence, TimeUnit, View};
 pub use id::Id;
 pub use path::{Endpoint, PathError};

@@ -16,6 +16,33 @@ pub fn done(id: Id<'_>, out: &mut Vec<u8>) {
     finish_result(id, out);
 }
 
+/// Appends the answer to a `SUBSCRIBE` with `resume`: as [`done`], and where events are missing the
+/// numbers of the first and the last: `{"result":null,"id":1,"gaps":{"btcusdt@trade":[7,9]}}`.
+pub fn resumed<'a>(
+    gaps: impl IntoIterator<Item = (&'a str, (u64, u64))>,
+    id: Id<'_>,
+    out: &mut Vec<u8>,
+) {
+    done(id, out);
+    let mut separator: &[u8] = br#","gaps":{"#;
+    let end = out.pop();
+    let mut digits = itoa::Buffer::new();
+    for (name, (first, last)) in gaps {
+        out.extend_from_slice(separator);
+        push_string(name, out);
+        out.extend_from_slice(b":[");
+        out.extend_from_slice(digits.format(first).as_bytes());
+        out.push(b',');
+        out.extend_from_slice(digits.format(last).as_bytes());
+        out.push(b']');
+        separator = b",";
+    }
+    if separator == b"," {
+        out.push(b'}');
+    }
+    out.extend(end);
+}
+
 /// Appends the answer to `LIST_SUBSCRIPTIONS`, names in the order given.
 pub fn subscriptions<'a>(names: impl IntoIterator<Item = &'a str>, id: Id<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(br#"{"result":["#);
@@ -115,6 +142,12 @@ pub enum Fault<'a> {
     StreamNotString,
     /// A stream's name is empty, over-long or unprintable.
     InvalidStream,
+    /// `resume` is not an object. Code 2, as the next two.
+    ResumeNotObject,
+    /// What `resume` says of a stream is no number that an event can have.
+    ResumeNotNumber,
+    /// `resume` names a stream that is not subscribed to.
+    ResumeNotInParams,
     /// A text message that is not JSON. Code 3.
     InvalidJson(serde_json::Error),
     /// A binary message. Code 3.
@@ -141,7 +174,10 @@ impl Fault<'_> {
             | Self::TooManyParameters
             | Self::PropertyNotString
             | Self::StreamNotString
-            | Self::InvalidStream => 2,
+            | Self::InvalidStream
+            | Self::ResumeNotObject
+            | Self::ResumeNotNumber
+            | Self::ResumeNotInParams => 2,
             Self::InvalidJson(_) | Self::Binary => 3,
             Self::TooManySubscriptions => 4,
         }
@@ -163,6 +199,13 @@ impl Fault<'_> {
             Self::PropertyNotString => "Invalid request: property name must be a string",
             Self::StreamNotString => "Invalid request: stream name must be a string",
             Self::InvalidStream => "Invalid request: invalid stream",
+            Self::ResumeNotObject => "Invalid request: resume must be an object",
+            Self::ResumeNotNumber => {
+                "Invalid request: a number in resume must be an unsigned integer"
+            }
+            Self::ResumeNotInParams => {
+                "Invalid request: resume names a stream that is not in params"
+            }
             Self::InvalidJson(error) => return Cow::Owned(format!("Invalid JSON: {error}")),
             Self::Binary => "Invalid JSON: expected a text message",
             Self::TooManySubscriptions => "Too many subscriptions",
@@ -203,6 +246,11 @@ mod tests {
         assert_eq!(
             written(|out| property(false, Id::ABSENT, out)),
             r#"{"result":false,"id":null}"#
+        );
+        assert_eq!(written(|out| resumed([], id, out)), written(|out| done(id, out)));
+        assert_eq!(
+            written(|out| resumed([("a\"", (7, 9)), ("b", (1, 1))], Id::ABSENT, out)),
+            r#"{"result":null,"id":null,"gaps":{"a\"":[7,9],"b":[1,1]}}"#
         );
         assert_eq!(written(|out| property(true, id, out)), r#"{"result":true,"id":"a\u0031"}"#);
     }

@@ -6,7 +6,7 @@
 //! that clients begin with; `/tickwire/streams` lists what there is.
 //! Invariant: the answer to a control message comes before anything that the message causes.
 
-use super::control::{self, Command, Property};
+use super::control::{self, Command, Property, Resume};
 use super::depth::{self, DepthFold, Since};
 use super::envelope::{self, Framing, Sequence};
 use super::listing;
@@ -92,9 +92,17 @@ impl MarketHandler {
         self.send_answer(cx);
     }
 
-    fn subscribe(&mut self, cx: &mut Context<'_, Client>, streams: &[StreamName<'_>]) {
-        for stream in streams {
-            cx.subscribe(stream.as_str());
+    fn subscribe(
+        &mut self,
+        cx: &mut Context<'_, Client>,
+        streams: &[StreamName<'_>],
+        resume: &Resume,
+    ) {
+        for stream in streams.iter().map(StreamName::as_str) {
+            match resume.get(stream) {
+                Some(seen) => cx.resume(stream, *seen),
+                None => cx.subscribe(stream),
+            };
         }
         if !streams.is_empty()
             && !std::mem::replace(&mut cx.session().has_subscribed, true)
@@ -107,15 +115,18 @@ impl MarketHandler {
     fn handle_control(&mut self, cx: &mut Context<'_, Client>, request: &control::Request<'_>) {
         let id = request.id;
         match &request.command {
-            Command::Subscribe(streams) => {
+            Command::Subscribe(streams, resume) => {
                 if self.exceeds_streams_max(cx, streams) {
                     self.refuse(cx, &ErrorReply::new(id, Fault::TooManySubscriptions));
                     cx.close(CloseCode::POLICY_VIOLATION, "Too many subscriptions");
                     return;
                 }
-                reply::done(id, &mut self.answer);
+                let gaps = resume.iter().filter_map(|(stream, seen)| {
+                    Some((stream.as_str(), cx.missing(stream, *seen)?))
+                });
+                reply::resumed(gaps, id, &mut self.answer);
                 self.send_answer(cx);
-                self.subscribe(cx, streams);
+                self.subscribe(cx, streams, resume);
                 return;
             }
             Command::Unsubscribe(streams) => {
@@ -203,7 +214,7 @@ impl Handler for MarketHandler {
     fn on_open(&mut self, cx: &mut Context<'_, Client>) {
         update_view(cx, |_| ());
         let streams = std::mem::take(&mut cx.session().requested);
-        self.subscribe(cx, &streams);
+        self.subscribe(cx, &streams, &Resume::new());
     }
 
     fn on_message(&mut self, cx: &mut Context<'_, Client>, message: Message<'_>) {
@@ -273,7 +284,7 @@ impl From<StreamClass> for TopicOptions {
             StreamClass::Diff => (Retain::Nothing, Lag::Fold),
             StreamClass::Event => (Retain::Nothing, Lag::Close),
         };
-        Self { retain, lag }
+        Self { retain, lag, resume_events: 0 }
     }
 }
 

@@ -91,7 +91,7 @@ impl Builder {
             limits: self.options.limits,
             timeouts: self.options.timeouts,
         };
-        let attempts = self.options.attempt_limit;
+        let (attempts, first_seq) = (self.options.attempt_limit, self.options.first_seq);
         let shared = Arc::new(Shared {
             start: Instant::now(),
             config: Arc::new(config),
@@ -99,7 +99,7 @@ impl Builder {
             connections: Connections::new(&self.options),
             options: self.options,
             shutdown: ShutdownHandle::new(wakes.into()),
-            publisher: Publisher::new(inboxes),
+            publisher: Publisher::new(inboxes, first_seq),
         });
         Ok(Server { local_addr, source_addrs, shared, boards, parts })
     }

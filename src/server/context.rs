@@ -52,6 +52,28 @@ impl<S> Context<'_, S> {
         self.core.subscribe(self.index, topic)
     }
 
+    /// Which of a topic's messages [`Self::resume`] would leave out for one who has seen all up to
+    /// number `seen`: the numbers of the first and the last of them, between which there may be
+    /// some that it gets. `None`: none, or this connection is subscribed already.
+    ///
+    /// * What the topic has not kept ([`TopicOptions::resume_events`](crate::server::TopicOptions))
+    ///   is missing; of a topic that keeps the last message alone ([`Retain`](crate::server::Retain)),
+    ///   which stands for those before it, only what was before the server's first is.
+    /// * A number that is yet to come is of another run of the server: the numbers from the next one
+    ///   to it are told.
+    #[must_use]
+    pub fn missing(&self, topic: &str, seen: u64) -> Option<(u64, u64)> {
+        self.core.missing(self.index, topic, seen)
+    }
+
+    /// Subscribes this connection, which has seen all messages up to number `seen`, to a topic, and
+    /// sends it those after it that are kept, in order; none of them and none that follows twice,
+    /// whichever worker the others came from. They wait for a slow peer as those of
+    /// [`Lag::Close`](crate::server::Lag) do. `false`: it was subscribed already, and nothing is sent.
+    pub fn resume(&mut self, topic: &str, seen: u64) -> bool {
+        self.core.resume(self.index, self.tcp, topic, seen)
+    }
+
     /// Ends a subscription. `false`: there was none. Of a connection that lags, messages that wait
     /// to be replaced or folded are dropped; what waits in its send queue still goes out.
     pub fn unsubscribe(&mut self, topic: &str) -> bool {

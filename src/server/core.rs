@@ -69,7 +69,7 @@ impl Core {
         Self {
             worker,
             outputs: Outputs::new(limits, Folds::new(H::fold)),
-            subscriptions: Subscriptions::default(),
+            subscriptions: Subscriptions::new(options.resume_bytes_max),
             publisher,
             counters: Counters::default(),
             board,
@@ -138,20 +138,48 @@ impl Core {
     /// Subscribes a session and sends it the last message that the topic keeps.
     pub(super) fn subscribe(&mut self, index: u32, topic: &str) -> bool {
         let Some(slot) = self.subscriptions.subscribe(index, topic) else { return false };
-        if let Some(last) = self.subscriptions.last(slot)
-            && self.outputs.accepts(index)
-        {
-            let wants = self.outputs.wants(index);
-            let event = Published::from(last);
-            let range = self.encoder.event(&event, last.opcode, wants, self.outputs.arena());
-            self.encoder.end_event();
+        let Self { subscriptions, outputs, encoder, key, counters, .. } = self;
+        if let Some(last) = subscriptions.last(slot) {
             // By itself it is not one of those that follow one another.
             let lag = Some(last.topic.lag()).filter(|lag| *lag != Lag::Fold).unwrap_or_default();
-            let slot = SlotId { topic: slot.number(), key: (self.key)(&event) };
-            let origin = || Origin { slot, lag, lossless: false, publication: None };
-            self.outputs.note_event(range.start, origin);
-            let sent = self.outputs.send(index, range);
-            self.counters.offered.add(u64::from(sent));
+            let sent = send_kept((outputs, encoder, *key), index, slot, (last, lag));
+            counters.offered.add(u64::from(sent));
+        }
+        true
+    }
+
+    /// Which of a topic's events a session would miss that has seen all up to number `seen`.
+    pub(super) fn missing(&self, index: u32, topic: &str, seen: u64) -> Option<(u64, u64)> {
+        if self.subscriptions.is_subscribed(index, topic) {
+            return None;
+        }
+        self.subscriptions.missing(topic, seen, self.publisher.numbering(topic))
+    }
+
+    /// Subscribes a session that has seen all up to number `seen`, and sends it what it has missed.
+    pub(super) fn resume(
+        &mut self,
+        index: u32,
+        tcp: &dyn Transport,
+        topic: &str,
+        seen: u64,
+    ) -> bool {
+        let numbering = self.publisher.numbering(topic);
+        let Some(slot) = self.subscriptions.subscribe(index, topic) else { return false };
+        let Self { subscriptions, outputs, encoder, key, counters, now, .. } = self;
+        let start = outputs.encoded();
+        for event in subscriptions.resume(index, slot, seen, numbering) {
+            // Each of them counts: they were asked for by number.
+            let lag = if event.topic.resume_events() > 0 { Lag::Close } else { event.topic.lag() };
+            if !send_kept((outputs, encoder, *key), index, slot, (event, lag)) {
+                break;
+            }
+            counters.offered.add(1);
+            if outputs.encoded() - start > ARENA_BYTES_MAX {
+                let mut means = Means { encoder, counters, now: *now };
+                let written = outputs.flush_from(index, start, tcp, &mut means);
+                counters.bytes_out.add(written as u64);
+            }
         }
         true
     }
@@ -208,7 +236,8 @@ impl Core {
 
     /// Publishes a message that came in on this worker, at `stamp`, to the subscribers of all.
     pub(super) fn publish_to(&mut self, topic: &Topic, message: Message<'_>, stamp: Stamp) {
-        let kept = topic.retain() == Retain::Last || topic.lag() == Lag::Fold;
+        let kept =
+            topic.retain() == Retain::Last || topic.lag() == Lag::Fold || topic.resume_events() > 0;
         if kept || self.publisher.has_others() {
             let publication = Publication::new(topic, message, stamp);
             self.deliver(&publication);
@@ -246,7 +275,11 @@ impl Core {
         let Self { subscriptions, outputs, encoder, key, .. } = self;
         let mut current = None;
         let mut offered = 0;
+        let is_anybody_ahead = subscriptions.is_anybody_ahead();
         for index in subscriptions.members(slot) {
+            if is_anybody_ahead && subscriptions.has_seen(index, slot, event.seq) {
+                continue;
+            }
             let wants = outputs.wants(index);
             let range = match &current {
                 Some((of, range)) if *of == wants => range,
@@ -265,9 +298,32 @@ impl Core {
             offered += u64::from(outputs.send(index, range.clone()));
         }
         encoder.end_event();
+        if is_anybody_ahead {
+            subscriptions.catch_up(slot, event.seq);
+        }
         if offered > 0 {
             self.transit.note(event.stamp.at);
         }
         self.counters.offered.add(offered);
     }
+}
+
+/// Sends one session an event that was published before; `false`: it does not send it.
+fn send_kept(
+    (outputs, encoder, key): (&mut Outputs, &mut Encoder, ConflationKey),
+    index: u32,
+    slot: SlotKey,
+    (kept, lag): (&Publication, Lag),
+) -> bool {
+    if !outputs.accepts(index) {
+        return false;
+    }
+    let wants = outputs.wants(index);
+    let event = Published::from(kept);
+    let range = encoder.event(&event, kept.opcode, wants, outputs.arena());
+    encoder.end_event();
+    let slot = SlotId { topic: slot.number(), key: key(&event) };
+    let origin = || Origin { slot, lag, lossless: false, publication: None };
+    outputs.note_event(range.start, origin);
+    outputs.send(index, range)
 }

@@ -80,6 +80,13 @@ pub struct Options {
     pub write_stall_timeout: Option<Duration>,
     /// Messages that a worker's inbox holds, between publishers and the worker. Default 8,192.
     pub inbox_events_max: usize,
+    /// Bytes that each worker keeps of the topics' last messages for subscribers that come back
+    /// ([`TopicOptions::resume_events`](crate::server::TopicOptions)), 96 for each message
+    /// counted. Default 64 MiB; beyond it the oldest go. Workers share the payloads.
+    pub resume_bytes_max: usize,
+    /// The number of each topic's first message. Default 1. Give one that grows from one start of
+    /// the server to the next, and no number of before is mistaken for one of now.
+    pub first_seq: u64,
     /// Time for the connections to close when the server stops. Default 5 s.
     pub drain_timeout: Duration,
 }
@@ -157,6 +164,8 @@ impl Default for Options {
             send_queue_age_max: None,
             write_stall_timeout: Some(Duration::from_secs(60)),
             inbox_events_max: 8192,
+            resume_bytes_max: 64 << 20,
+            first_seq: 1,
             drain_timeout: Duration::from_secs(5),
         }
     }

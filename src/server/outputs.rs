@@ -269,6 +269,36 @@ impl Outputs {
         gone
     }
 
+    /// Writes what the connection has to send before the turn's end, all frames from `start` on
+    /// being its own; yields how many bytes went. What its socket refuses is queued, and these frames
+    /// are forgotten. The next flush says what came of it.
+    pub(super) fn flush_from(
+        &mut self,
+        index: u32,
+        start: usize,
+        tcp: &dyn Transport,
+        means: &mut Means<'_>,
+    ) -> usize {
+        let flushed = self.flush(index, tcp, means);
+        self.arena.truncate(start);
+        self.backlogs.events.truncate(start);
+        self.cork.clear();
+        let Some(output) = self.by_index.get_mut(index) else { return 0 };
+        output.mark_dirty(index, &mut self.dirty);
+        match flushed {
+            Ok((Flushed::Done | Flushed::Queued, written)) => written,
+            Ok((Flushed::Overflow(refused), written)) => {
+                means.counters.dropped_slow_bytes.add(refused as u64);
+                output.gate = Gate::Overflowed;
+                written
+            }
+            Err(_) => {
+                output.gate = Gate::Broken;
+                0
+            }
+        }
+    }
+
     /// Says that what the connection has to send in this turn begins with an HTTP answer.
     pub(super) fn begin_with_preamble(&mut self, index: u32, len: usize) {
         if let Some(output) = self.by_index.get_mut(index) {
@@ -304,10 +334,10 @@ impl Outputs {
     ///
     /// # Errors
     /// The connection is gone.
-    pub(super) fn flush(
+    pub(super) fn flush<T: Transport + ?Sized>(
         &mut self,
         index: u32,
-        tcp: &impl Transport,
+        tcp: &T,
         means: &mut Means<'_>,
     ) -> io::Result<(Flushed, usize)> {
         let Self { by_index, arena, pieces, ranges, cork, backlogs, .. } = self;

@@ -3,10 +3,10 @@
 
 use super::book::{Book, DiffSpeed, Level, Side};
 use super::flow::{Fill, OrderFlow};
-use super::payload::{Closed, Style};
+use super::payload;
 use super::spec::SymbolSpec;
-use super::tally::{Candle, DAY_MS, INTERVALS, Tally, Trade};
 use super::{Factor, STEPS_PER_SECOND};
+use crate::market::statistics::{Candle, Closed, DAY_MS, INTERVALS, Maker, Style, Tally, Trade};
 
 const STEPS_PER_100_MS: u64 = STEPS_PER_SECOND / 10;
 /// The numbers of levels that partial books are sent with.
@@ -20,7 +20,8 @@ pub(super) struct Market {
     streams: Streams,
     book: Book,
     flow: OrderFlow,
-    candles: Vec<Candle>,
+    /// With their streams.
+    candles: Vec<(String, Candle)>,
     window: Tally,
     window_opened_ms: u64,
     /// The last price before the window.
@@ -84,12 +85,15 @@ impl Market {
         let mut flow = OrderFlow::new(spec, seed, index, rate);
         flow.fill(&mut book);
         Self {
-            style: Style::new(spec),
+            style: Style::new(&spec.symbol, spec.tick, spec.lot),
             streams: Streams::new(&symbol),
             book,
             flow,
             candles: INTERVALS
-                .map(|interval| Candle::new(interval, &symbol, start_ms, spec.anchor))
+                .map(|interval| {
+                    let stream = format!("{symbol}@kline_{}", interval.0);
+                    (stream, Candle::new(interval, start_ms, spec.anchor))
+                })
                 .into(),
             window: Tally::new(spec.anchor),
             window_opened_ms: start_ms,
@@ -111,7 +115,7 @@ impl Market {
             .into_iter()
             .chain(&names.partial_depth)
             .chain(&names.partial_depth_100ms)
-            .chain(self.candles.iter().map(|candle| &candle.stream))
+            .chain(self.candles.iter().map(|(stream, _)| stream))
             .chain([&names.mini_ticker, &names.ticker, &names.avg_price])
             .map(String::as_str)
     }
@@ -148,11 +152,11 @@ impl Market {
     }
 
     fn close_candles(&mut self, now_ms: u64, emit: &mut Emit<'_>) {
-        for candle in &mut self.candles {
+        for (stream, candle) in &mut self.candles {
             while candle.close_ms() < now_ms {
                 self.payload.clear();
                 self.style.kline(now_ms, candle, Closed::Yes, &mut self.payload);
-                emit(&candle.stream, &self.payload);
+                emit(stream, &self.payload);
                 candle.reopen();
             }
         }
@@ -170,26 +174,32 @@ impl Market {
     fn emit_trades(&mut self, now_ms: u64, emit: &mut Emit<'_>) {
         for fill in self.fills.drain(..) {
             let Fill { maker, price, lots, orders } = fill;
+            let maker = match maker {
+                Side::Bid => Maker::Buyer,
+                Side::Ask => Maker::Seller,
+            };
             let first_id = self.next_trade_id;
             let mut left = lots;
             for order in 0..orders {
                 // Equal parts, and what does not divide goes to the first.
                 let share = left - (orders - 1 - order) * (lots / orders);
                 left -= share;
-                let trade = Trade { id: self.next_trade_id, price, lots: share, maker };
+                let ids = (self.next_trade_id, self.next_trade_id);
+                let trade = Trade { ids, price, lots: share.into(), maker };
                 self.next_trade_id += 1;
                 self.window.add(trade);
-                for candle in &mut self.candles {
+                for (_, candle) in &mut self.candles {
                     candle.tally.add(trade);
                 }
                 self.payload.clear();
-                self.style.trade(now_ms, trade, &mut self.payload);
+                payload::trade(&self.style, now_ms, trade, &mut self.payload);
                 emit(&self.streams.trade, &self.payload);
             }
             let ids = (first_id, self.next_trade_id - 1);
-            let total = Trade { id: first_id, price, lots, maker };
+            let total = Trade { ids, price, lots: lots.into(), maker };
             self.payload.clear();
-            self.style.agg_trade(now_ms, self.next_agg_trade_id, ids, total, &mut self.payload);
+            let id = self.next_agg_trade_id;
+            payload::agg_trade(&self.style, now_ms, id, total, &mut self.payload);
             emit(&self.streams.agg_trade, &self.payload);
             self.next_agg_trade_id += 1;
             self.last_trade_ms = now_ms;
@@ -202,9 +212,9 @@ impl Market {
             return;
         }
         self.best = best;
-        if let Some((bid, ask)) = best {
+        if let Some(best) = best {
             self.payload.clear();
-            self.style.book_ticker(self.book.update_id(), bid, ask, &mut self.payload);
+            payload::book_ticker(&self.style, self.book.update_id(), best, &mut self.payload);
             emit(&self.streams.book_ticker, &self.payload);
         }
     }
@@ -219,17 +229,18 @@ impl Market {
             return;
         };
         self.payload.clear();
-        self.style.depth_update(now_ms, &diff, &mut self.payload);
+        payload::depth_update(&self.style, now_ms, &diff, &mut self.payload);
         emit(stream, &self.payload);
         for (stream, levels) in partials.iter().zip(PARTIAL_LEVELS) {
             self.payload.clear();
-            self.style.partial_depth(&self.book, levels, &mut self.payload);
+            payload::partial_depth(&self.style, &self.book, levels, &mut self.payload);
             emit(stream, &self.payload);
         }
     }
 
     fn emit_statistics(&mut self, now_ms: u64, emit: &mut Emit<'_>) {
-        let Some(best) = self.best else { return };
+        let Some((bid, ask)) = self.best else { return };
+        let best = ((bid.0, bid.1.into()), (ask.0, ask.1.into()));
         self.mini_ticker.clear();
         self.style.mini_ticker(now_ms, &self.window, &mut self.mini_ticker);
         emit(&self.streams.mini_ticker, &self.mini_ticker);
@@ -239,7 +250,7 @@ impl Market {
         self.style.ticker(now_ms, window, best, &mut self.ticker);
         emit(&self.streams.ticker, &self.ticker);
 
-        if let Some(candle) = self.candles.iter().find(|candle| candle.interval == "5m") {
+        if let Some((_, candle)) = self.candles.iter().find(|(_, candle)| candle.interval == "5m") {
             self.payload.clear();
             let tally = &candle.tally;
             self.style.avg_price(now_ms, self.last_trade_ms, tally, &mut self.payload);
@@ -250,10 +261,13 @@ impl Market {
     /// The candle of a second every second, all others every two.
     fn emit_candles(&mut self, now_ms: u64, steps: u64, emit: &mut Emit<'_>) {
         let even = steps.is_multiple_of(2 * STEPS_PER_SECOND);
-        for candle in self.candles.iter().filter(|candle| even || candle.interval == "1s") {
+        for (stream, candle) in &self.candles {
+            if !even && candle.interval != "1s" {
+                continue;
+            }
             self.payload.clear();
             self.style.kline(now_ms, candle, Closed::No, &mut self.payload);
-            emit(&candle.stream, &self.payload);
+            emit(stream, &self.payload);
         }
     }
 

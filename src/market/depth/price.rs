@@ -10,11 +10,11 @@ const FRACTION_UNIT: u64 = 10_u64.pow(18);
 
 /// A price in units of 10⁻¹⁸.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Price(u128);
+pub(in crate::market) struct Price(u128);
 
 impl Price {
     /// `None` of what is no decimal number, is over 2⁶⁴, or is too fine to be told from others.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub(in crate::market) fn parse(text: &str) -> Option<Self> {
         let (whole, fraction) = parts(text)?;
         let whole: u64 = whole.parse().ok()?;
         let fraction = fraction.trim_end_matches('0');
@@ -22,6 +22,11 @@ impl Price {
         let digits = |value: u64, byte: u8| value * 10 + u64::from(byte - b'0');
         let fraction = fraction.bytes().fold(0, digits) * 10_u64.pow(u32::try_from(missing).ok()?);
         Some(Self(u128::from(whole) * u128::from(FRACTION_UNIT) + u128::from(fraction)))
+    }
+
+    /// The number in units of 10⁻⁸; `None` where it is no whole number of them.
+    pub(in crate::market) fn hundred_millionths(self) -> Option<u128> {
+        self.0.is_multiple_of(10_u128.pow(10)).then_some(self.0 / 10_u128.pow(10))
     }
 }
 

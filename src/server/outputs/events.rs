@@ -40,6 +40,12 @@ impl EventFrames {
         self.0.clear();
     }
 
+    /// Forgets the frames from `start` on.
+    pub(super) fn truncate(&mut self, start: usize) {
+        let kept = self.0.partition_point(|event| event.start < start);
+        self.0.truncate(kept);
+    }
+
     /// Notes that the frame which begins at `start` is an event, unless that is known.
     pub(super) fn note(&mut self, start: usize, origin: impl FnOnce() -> Origin) {
         let at = match self.0.last() {

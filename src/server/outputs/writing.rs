@@ -49,8 +49,8 @@ impl Cork {
 }
 
 /// Writes ranges of the arena, `total` bytes in all.
-pub(super) fn write(
-    tcp: &impl Transport,
+pub(super) fn write<T: Transport + ?Sized>(
+    tcp: &T,
     arena: &[u8],
     ranges: &[Range<usize>],
     total: usize,

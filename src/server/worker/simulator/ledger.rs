@@ -138,6 +138,7 @@ pub(super) fn topic_options(topic: usize) -> TopicOptions {
             FOLDED => Lag::Fold,
             _ => Lag::Close,
         },
+        resume_events: 0,
     }
 }
 

@@ -171,7 +171,7 @@ fn drive(world: &socket::Shared, board: Arc<Board>, stats: &StatsHandle) -> u64 
     };
     let wake: Wake = Arc::new(move || flag.store(true, Ordering::Relaxed));
     let (sender, inbox) = channel(options.inbox_events_max, Arc::clone(&wake));
-    let publisher = Publisher::new(vec![sender]);
+    let publisher = Publisher::new(vec![sender], 1);
     let topics = TOPICS.iter().enumerate();
     let topics = topics.map(|(n, name)| publisher.topic(name, ledger::topic_options(n))).collect();
     let config = Config { role: Role::Server, limits: options.limits, timeouts: options.timeouts };
