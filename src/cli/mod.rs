@@ -10,6 +10,7 @@ mod echo;
 mod feeds;
 mod message_limits;
 mod metrics;
+mod page;
 mod queue_limits;
 mod run;
 mod serve;

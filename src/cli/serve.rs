@@ -2,6 +2,7 @@
 
 use super::args::{Defaults, LIMITS, ServerArguments};
 use super::feeds::{Feed, Simulation, Source};
+use super::page;
 use super::queue_limits::QueueDefaults;
 use super::run::{self, Listening};
 use super::socket_feed::SocketFeed;
@@ -28,8 +29,6 @@ const DEFAULTS: Defaults = Defaults {
     connections_per_address: 1000,
     linger: 1 << 20,
 };
-/// The page at `/`.
-const PAGE: &str = include_str!("../../web/index.html");
 
 /// Headings in `--help`.
 const FEED: &str = "Feed";
@@ -193,7 +192,7 @@ impl ServeArguments {
     }
 
     fn market(&self, on_first_subscription: Option<Arc<dyn Fn() + Send + Sync>>) -> MarketOptions {
-        MarketOptions { streams_max: self.max_streams, page: Some(PAGE), on_first_subscription }
+        MarketOptions { streams_max: self.max_streams, files: page::files(), on_first_subscription }
     }
 
     fn simulation(&self) -> anyhow::Result<Simulation> {

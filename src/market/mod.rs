@@ -10,6 +10,7 @@
 pub mod control;
 pub mod depth;
 pub mod envelope;
+pub mod files;
 pub mod id;
 mod json;
 pub mod path;
@@ -19,6 +20,7 @@ pub mod stream;
 
 pub use control::{Command, Property, Request};
 pub use envelope::{Framing, Sequence, TimeUnit, View};
+pub use files::StaticFile;
 pub use id::Id;
 pub use path::{Endpoint, PathError};
 pub use reply::{ErrorReply, Fault};
