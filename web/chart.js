@@ -4,7 +4,7 @@
 // jumps.
 
 import { fixed, NOTHING, setText, timeOfDay } from './format.js';
-import { asSet, axis, FONT, ink, makePlot } from './plot.js';
+import { asSet, axis, FONT, ink, makePlot, wholeSteps } from './plot.js';
 
 const CANDLE_PX = 7;
 const CANDLES_MAX = 240;
@@ -62,7 +62,7 @@ export class Chart {
       // uPlot has the axes and the pointer; candles are drawn below.
       series: [{}, { paths: () => null, points: { show: false } }],
       axes: [
-        axis({ size: 26, space: 90, values: times }),
+        axis({ size: 26, space: 90, splits: wholeSteps, values: times }),
         axis({ side: 1, size: 84, space: 34, values: prices }),
       ],
       hooks: { draw: [(plot) => this.#draw(plot)], setCursor: [() => this.#tell()] },

@@ -3,7 +3,7 @@
 
 import { setText, setTitle, span, timeOfDay } from './format.js';
 import { HISTORY_S, WINDOW_S } from './latency.js';
-import { asSet, axis, ink, makePlot } from './plot.js';
+import { asSet, axis, ink, makePlot, wholeSteps } from './plot.js';
 
 const HISTORY_LEAST_S = 60;
 
@@ -41,7 +41,7 @@ export class Delays {
   }
 
   #draw({ t, p50, p99, max }, second) {
-    this.#plot.setData([t, p50, p99, max], false);
+    this.#plot.setData([t, max, p99, p50], false);
     const all = [...p50, ...max].filter((ms) => ms !== null).map((ms) => Math.max(ms, 0.1));
     // Whole powers of ten, so that the scale moves seldom.
     const [low, high] = all.length > 0 ? [Math.min(...all), Math.max(...all)] : [1, 100];
@@ -60,15 +60,17 @@ function options() {
   const line = (label, colour, width) => ({
     label, stroke: () => ink(colour), width, points: { show: false },
   });
+  const times = (_, values) => values.map((t) => timeOfDay(1000 * t));
   return {
     cursor: { show: false },
-    padding: [8, 8, 0, 0],
+    padding: [8, 20, 0, 0],
     scales: { x: { range: asSet }, y: { distr: 3, range: asSet } },
+    // The last one lies on top.
     series: [
-      {}, line('p50', '--accent', 2), line('p99', '--second', 1.5), line('max', '--faint', 1),
+      {}, line('max', '--faint', 1), line('p99', '--second', 1.5), line('p50', '--accent', 2),
     ],
     axes: [
-      axis({ size: 24, space: 80, values: (_, times) => times.map((t) => timeOfDay(1000 * t)) }),
+      axis({ size: 24, space: 80, splits: wholeSteps, values: times }),
       axis({ size: 56, values: (_, spans) => spans.map(labelOf) }),
     ],
   };

@@ -26,6 +26,13 @@ export function axis(more) {
   };
 }
 
+/** Times at whole steps, none of them past the ends, as uPlot's own may be. */
+export function wholeSteps(_plot, _axis, min, max, step) {
+  const steps = [];
+  for (let at = Math.ceil(min / step) * step; at <= max; at += step) steps.push(at);
+  return steps;
+}
+
 /** For scales whose ends are set by hand. */
 export function asSet(_plot, min, max) {
   return [min, max];
