@@ -204,7 +204,10 @@ function coloursOnTheChart() {
     return [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16)).join();
   });
   const canvas = document.querySelector('#chart canvas');
-  const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+  // A copy for each look: the browser warns of a canvas that is read again and again.
+  const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext('2d');
+  copy.drawImage(canvas, 0, 0);
+  const { data } = copy.getImageData(0, 0, canvas.width, canvas.height);
   let count = 0;
   for (let at = 0; at < data.length; at += 4) {
     if (wanted.includes(data.slice(at, at + 3).join())) count += 1;
