@@ -5,13 +5,14 @@ mod support;
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use support::client::{Answer, Client, upgrade_request};
 use support::eventually;
 use support::frame::{self, FIN, PING};
 use support::program::Program;
 use support::server::{TestServer, options};
-use tickwire::market::{MarketHandler, MarketOptions};
+use tickwire::market::{MarketHandler, MarketOptions, StaticFile};
 use tickwire::proto::Timeouts;
 use tickwire::server::{Cause, Options, PingPayload, Rate, Retain};
 
@@ -115,17 +116,28 @@ fn other_paths_are_refused() {
 /// Paths: without an upgrade there is a page at `/`, and an explanation elsewhere.
 #[test]
 fn a_browser_gets_a_page_and_not_a_stream() {
-    let page = MarketOptions { page: Some("<!doctype html>"), ..MarketOptions::default() };
-    let server = serve_with(options(), page);
-    for (target, status) in [("/", 200), ("/ws/btcusdt@trade", 426), ("/nowhere", 404)] {
+    let files = [
+        StaticFile::new("/", "text/html; charset=utf-8", b"<!doctype html>"),
+        StaticFile::new("/web/a.js", "text/javascript", b"let a;"),
+    ];
+    let market = MarketOptions { files: Arc::new(files), ..MarketOptions::default() };
+    let server = serve_with(options(), market);
+    let ask = |method: &str, target: &str, more_fields: &str| {
         let mut client = Client::connect(server.address);
-        client.send(format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes());
-        let answer = client.read_answer();
-        assert_eq!(answer.status, status, "{target}");
-        if status == 200 {
-            assert_eq!(answer.content, "<!doctype html>");
-            assert_eq!(answer.field("Content-Type"), Some("text/html; charset=utf-8"));
-        }
+        let head = format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\n{more_fields}\r\n");
+        client.send(head.as_bytes());
+        client.read_answer()
+    };
+    let page = ask("GET", "/?x=y", "");
+    assert_eq!((page.status, page.content.as_str()), (200, "<!doctype html>"));
+    assert_eq!(page.field("Content-Type"), Some("text/html; charset=utf-8"));
+    let script = ask("GET", "/web/a.js", "");
+    assert_eq!((script.status, script.content.as_str()), (200, "let a;"));
+    let tag = script.field("ETag").unwrap();
+    let again = ask("GET", "/web/a.js", &format!("If-None-Match: {tag}\r\n"));
+    assert_eq!((again.status, again.content.as_str()), (304, ""));
+    for (target, status) in [("/ws/btcusdt@trade", 426), ("/web", 404), ("/web/b.js", 404)] {
+        assert_eq!(ask("GET", target, "").status, status, "{target}");
     }
 }
 

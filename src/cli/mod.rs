@@ -12,6 +12,7 @@ mod feeds;
 mod following;
 mod message_limits;
 mod metrics;
+mod page;
 mod queue_limits;
 mod record;
 mod replay_progress;

@@ -3,6 +3,7 @@
 use super::args::{Defaults, LIMITS, ServerArguments};
 use super::feed_arguments::FeedArguments;
 use super::feeds::{Feed, Source};
+use super::page;
 use super::queue_limits::QueueDefaults;
 use super::run::{self, Listening};
 use super::socket_feed::SocketFeed;
@@ -30,8 +31,6 @@ const DEFAULTS: Defaults = Defaults {
     connections_per_address: 1000,
     linger: 1 << 20,
 };
-/// The page at `/`.
-const PAGE: &str = include_str!("../../web/index.html");
 
 /// Headings in `--help`.
 const FEED: &str = "Feed";
@@ -174,7 +173,7 @@ impl ServeArguments {
     ) -> MarketOptions {
         MarketOptions {
             streams_max: self.max_streams,
-            page: Some(PAGE),
+            files: page::files(),
             on_first_subscription,
             publisher: Some(publisher),
         }

@@ -10,6 +10,7 @@
 pub mod control;
 pub mod depth;
 pub mod envelope;
+pub mod files;
 pub mod id;
 mod json;
 mod listing;
@@ -21,6 +22,7 @@ pub mod stream;
 
 pub use control::{Command, Property, Request, Resume};
 pub use envelope::{Framing, Sequence, TimeUnit, View};
+pub use files::StaticFile;
 pub use id::Id;
 pub use path::{Endpoint, PathError};
 pub use reply::{ErrorReply, Fault};

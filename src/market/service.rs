@@ -9,6 +9,7 @@
 use super::control::{self, Command, Property, Resume};
 use super::depth::{self, DepthFold, Since};
 use super::envelope::{self, Framing, Sequence};
+use super::files::StaticFile;
 use super::listing;
 use super::path::{Endpoint, STREAMS_PER_CONNECTION_DEFAULT};
 use super::reply::{self, ErrorReply, Fault};
@@ -29,8 +30,8 @@ pub struct MarketOptions {
     /// Streams that one connection may be subscribed to. Default 1,024; over it, error code 4 and
     /// close code 1008.
     pub streams_max: usize,
-    /// The page at `/`, in HTML. Default: a line of text.
-    pub page: Option<&'static str>,
+    /// The page at `/` and the files that it is made of. Default: none, and a line of text at `/`.
+    pub files: Arc<[StaticFile]>,
     /// Called once for each connection, when it first subscribes to something.
     pub on_first_subscription: Option<Arc<dyn Fn() + Send + Sync>>,
     /// Whose topics are listed at `/tickwire/streams`. Default: nobody's, and it is not found.
@@ -41,7 +42,7 @@ impl Default for MarketOptions {
     fn default() -> Self {
         Self {
             streams_max: STREAMS_PER_CONNECTION_DEFAULT,
-            page: None,
+            files: Arc::new([]),
             on_first_subscription: None,
             publisher: None,
         }
@@ -186,25 +187,26 @@ impl Handler for MarketHandler {
     }
 
     fn on_http(&mut self, request: &Request<'_>) -> Response {
-        match (request.path(), self.options.page) {
-            ("/", Some(page)) => Response::text(Status::OK, page)
-                .content("text/html; charset=utf-8", page.as_bytes())
-                .unwrap_or_else(|_| Response::new(Status::INTERNAL_SERVER_ERROR)),
-            ("/", None) => Response::text(
+        let path = request.path();
+        if let Some(file) = self.options.files.iter().find(|file| file.path() == path) {
+            return file.answer(request);
+        }
+        match path {
+            "/" => Response::text(
                 Status::OK,
                 "tickwire: connect a WebSocket client to /ws/<stream> or /stream?streams=<stream>\n",
             ),
-            ("/api/v3/ping", _) => Response::json(Status::OK, "{}"),
-            ("/api/v3/time", _) => {
+            "/api/v3/ping" => Response::json(Status::OK, "{}"),
+            "/api/v3/time" => {
                 Response::json(Status::OK, format!(r#"{{"serverTime":{}}}"#, unix_ms()))
             }
-            ("/tickwire/streams", _) => match &self.options.publisher {
+            "/tickwire/streams" => match &self.options.publisher {
                 Some(publisher) => {
                     Response::json(Status::OK, listing::streams(&publisher.topics()))
                 }
                 None => Response::text(Status::NOT_FOUND, "404 Not Found\n"),
             },
-            (path, _) => match Endpoint::parse(path, request.query(), self.options.streams_max) {
+            path => match Endpoint::parse(path, request.query(), self.options.streams_max) {
                 Ok(_) => Response::from(crate::http::Rejection::UpgradeRequired),
                 Err(_) => Response::text(Status::NOT_FOUND, "404 Not Found\n"),
             },
