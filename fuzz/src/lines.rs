@@ -42,8 +42,10 @@ fn read(bytes: &[u8]) -> Outcome {
     // A buffer that lines do not fit in.
     let reader = BufReader::with_capacity(7, bytes);
     let mut reader = EventReader::new(reader, LINE_BYTES_MAX, "fuzz", &counters);
-    let flow = reader.run(&Switch::started(), |event| {
-        events.push((event.stream.into_owned(), event.payload.to_owned()));
+    let flow = reader.run(&Switch::started(), |line| {
+        if let Line::Event(event) = line {
+            events.push((event.stream.into_owned(), event.payload.to_owned()));
+        }
         Flow::Continue
     });
     assert!(flow.is_ok(), "memory can be read");

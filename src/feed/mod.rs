@@ -17,9 +17,10 @@ pub mod switch;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use ndjson::Line;
 pub use pushed::PushedFeed;
 pub use reader::ReaderFeed;
-pub use replay::{Recording, RecordingError, Repeat, Replay, Replayed};
+pub use replay::{Moment, Recording, RecordingError, Repeat, Replay, ReplayProgress, Replayed};
 pub use simulate::{Simulate, Simulator, SymbolError, SymbolSpec};
 pub use speed::{Factor, Speed, SpeedError};
 pub use switch::Switch;
@@ -32,6 +33,26 @@ pub trait Sink {
     /// answers [`Flow::Continue`]; a sink that waits answers [`Flow::Stop`] once there is nobody
     /// left to make room.
     fn publish(&mut self, stream: &str, payload: &str, pace: Pace) -> Flow;
+
+    /// A stream that events will come for, told before the first of them.
+    fn announce(&mut self, stream: &str) {
+        let _ = stream;
+    }
+
+    /// A whole order book as the REST interface answers it, of which no event is made; the symbol
+    /// is that of the line, where it says one.
+    fn snapshot(&mut self, symbol: Option<&str>, payload: &str) {
+        let _ = (symbol, payload);
+    }
+
+    /// An event from before the moment at which a replay begins: not published, but it says how
+    /// things stand then.
+    fn skip(&mut self, stream: &str, payload: &str) {
+        let _ = (stream, payload);
+    }
+
+    /// All was told that comes before the moment at which a replay begins.
+    fn caught_up(&mut self) {}
 }
 
 /// What a sink does when it has no room.
@@ -83,7 +104,7 @@ impl FeedCounters {
         self.malformed_lines.load(Ordering::Relaxed)
     }
 
-    /// Lines that hold a whole order book instead of an event, and were skipped.
+    /// Lines that hold a whole order book instead of an event.
     #[must_use]
     pub fn snapshot_lines(&self) -> u64 {
         self.snapshot_lines.load(Ordering::Relaxed)
@@ -95,6 +116,17 @@ impl FeedCounters {
         // A payload's length is far below 2^64.
         self.bytes.fetch_add(payload.len() as u64, Ordering::Relaxed);
         sink.publish(stream, payload, pace)
+    }
+
+    /// Hands over what a line says, events at this pace.
+    fn hand_over(&self, sink: &mut impl Sink, line: &Line<'_>, pace: Pace) -> Flow {
+        match line {
+            Line::Event(event) => return self.publish(sink, &event.stream, event.payload, pace),
+            Line::Snapshot(book) => sink.snapshot(book.symbol.as_deref(), book.payload),
+            Line::Streams(streams) => streams.iter().for_each(|stream| sink.announce(stream)),
+            Line::Blank => {}
+        }
+        Flow::Continue
     }
 
     fn count_malformed_line(&self) {
@@ -114,6 +146,8 @@ mod tests {
     #[derive(Default)]
     pub(super) struct Kept {
         pub(super) events: Vec<(String, Vec<u8>)>,
+        /// What it was told besides, in order, with how many events there were before.
+        pub(super) told: Vec<(usize, String)>,
         pub(super) stop_after: Option<usize>,
     }
 
@@ -121,6 +155,28 @@ mod tests {
         fn publish(&mut self, stream: &str, payload: &str, _: Pace) -> Flow {
             self.events.push((stream.to_owned(), payload.as_bytes().to_owned()));
             if Some(self.events.len()) == self.stop_after { Flow::Stop } else { Flow::Continue }
+        }
+
+        fn announce(&mut self, stream: &str) {
+            self.tell(format!("announce {stream}"));
+        }
+
+        fn snapshot(&mut self, symbol: Option<&str>, payload: &str) {
+            self.tell(format!("snapshot {} {payload}", symbol.unwrap_or("-")));
+        }
+
+        fn skip(&mut self, stream: &str, payload: &str) {
+            self.tell(format!("skip {stream} {payload}"));
+        }
+
+        fn caught_up(&mut self) {
+            self.tell("caught up".to_owned());
+        }
+    }
+
+    impl Kept {
+        fn tell(&mut self, what: String) {
+            self.told.push((self.events.len(), what));
         }
     }
 

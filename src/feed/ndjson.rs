@@ -6,8 +6,14 @@
 //! ```
 //!
 //! The second form starts with the receive time in nanoseconds, as recorders write it. A payload
-//! is passed on in exactly the bytes of `data`. Blank lines are skipped, and so are the REST
-//! order-book snapshots that recorders put between events.
+//! is passed on in exactly the bytes of `data`. Blank lines are skipped. Recorders put two more kinds of
+//! lines between events: whole order books as the REST interface answers them, and lists of streams
+//! as `LIST_SUBSCRIPTIONS` is answered:
+//!
+//! ```text
+//! 1723161254024619568 {"s":"BTCUSDT","lastUpdateId":160,"bids":[["0.0024","10"]],"asks":[]}
+//! 1723161254024619568 {"result":["btcusdt@trade"],"id":1}
+//! ```
 //!
 //! Invariant: memory is bounded by the longest line allowed, and a line that cannot be understood
 //! costs itself alone: it is counted, logged and skipped.
@@ -46,7 +52,18 @@ pub enum Line<'a> {
     /// An event.
     Event(Event<'a>),
     /// A whole order book as the REST interface answers it, which belongs to no stream.
-    Snapshot,
+    Snapshot(Snapshot<'a>),
+    /// The streams that events follow of.
+    Streams(Vec<Cow<'a, str>>),
+}
+
+/// A whole order book, borrowed from its line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot<'a> {
+    /// The symbol, where the line says one, in its member `s`.
+    pub symbol: Option<Cow<'a, str>>,
+    /// The whole answer, byte for byte.
+    pub payload: &'a str,
 }
 
 /// Why a line is none of these.
@@ -106,8 +123,17 @@ pub fn parse_line(line: &[u8]) -> Result<Line<'_>, LineError> {
             Ok(Line::Event(Event { received_ns, stream, payload: data.get() }))
         }
         (Some(stream), None) if !stream.is_empty() => Err(LineError::NoData),
-        _ if members.is_snapshot => Ok(Line::Snapshot),
-        _ => Err(LineError::NoStream),
+        _ if members.is_snapshot => {
+            let symbol = members.symbol.and_then(|symbol| serde_json::from_str(symbol.get()).ok());
+            Ok(Line::Snapshot(Snapshot { symbol: symbol.map(|Text(text)| text), payload: json }))
+        }
+        _ => match members.result.map(|result| serde_json::from_str(result.get())) {
+            Some(Ok(streams)) => {
+                let streams: Vec<Text<'_>> = streams;
+                Ok(Line::Streams(streams.into_iter().map(|Text(text)| text).collect()))
+            }
+            _ => Err(LineError::NoStream),
+        },
     }
 }
 
@@ -125,12 +151,21 @@ fn split_time(line: &str) -> Result<(Option<u64>, &str), LineError> {
     Ok((Some(time), json))
 }
 
+/// A string, borrowed where it has no escapes, in a list too.
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
 #[derive(Deserialize)]
 struct RawMembers<'a> {
     #[serde(borrow)]
     stream: Option<Cow<'a, str>>,
     #[serde(borrow)]
     data: Option<&'a RawValue>,
+    // What these two are matters only in lines that are no events.
+    #[serde(borrow)]
+    s: Option<&'a RawValue>,
+    #[serde(borrow)]
+    result: Option<&'a RawValue>,
     #[serde(rename = "lastUpdateId")]
     last_update_id: Option<IgnoredAny>,
     bids: Option<IgnoredAny>,
@@ -140,6 +175,8 @@ struct RawMembers<'a> {
 struct Members<'a> {
     stream: Option<Cow<'a, str>>,
     data: Option<&'a RawValue>,
+    symbol: Option<&'a RawValue>,
+    result: Option<&'a RawValue>,
     is_snapshot: bool,
 }
 
@@ -156,7 +193,8 @@ impl<'a> Members<'a> {
                 _ => LineError::NotJson,
             })?;
         let is_snapshot = raw.last_update_id.is_some() && raw.bids.is_some() && raw.asks.is_some();
-        Ok(Self { stream: raw.stream, data: raw.data, is_snapshot })
+        let RawMembers { stream, data, s: symbol, result, .. } = raw;
+        Ok(Self { stream, data, symbol, result, is_snapshot })
     }
 }
 
@@ -212,7 +250,7 @@ impl<R: BufRead> LineReader<R> {
     }
 }
 
-/// Reads events, and does with all other lines what is to be done with them.
+/// Reads lines that say something, and does with all others what is to be done with them.
 pub struct EventReader<'a, R> {
     lines: LineReader<R>,
     source: &'a str,
@@ -232,26 +270,32 @@ impl<'a, R: BufRead> EventReader<'a, R> {
         Self { lines, source, counters, triage }
     }
 
-    /// How many lines were malformed so far.
+    /// How many lines were read so far.
+    pub fn lines(&self) -> u64 {
+        self.triage.lines
+    }
+
+    /// How many of them were malformed.
     pub fn malformed(&self) -> u64 {
         self.triage.malformed
     }
 
-    /// Calls `on_event` for every event, in order, until the end, a stop or an error.
+    /// Calls `on_line` for every line that says something, in order, until the end, a stop or an
+    /// error.
     ///
     /// # Errors
     /// What the reader reports.
     pub fn run(
         &mut self,
         switch: &Switch,
-        mut on_event: impl FnMut(Event<'_>) -> Flow,
+        mut on_line: impl FnMut(Line<'_>) -> Flow,
     ) -> io::Result<Flow> {
         while !switch.is_stopped() {
             let Some(line) = self.lines.next_line()? else {
                 return Ok(Flow::Continue);
             };
-            if let Some(event) = self.triage.event(line, self.source, self.counters)
-                && on_event(event) == Flow::Stop
+            if let Some(line) = self.triage.sort(line, self.source, self.counters)
+                && on_line(line) == Flow::Stop
             {
                 return Ok(Flow::Stop);
             }
@@ -260,8 +304,8 @@ impl<'a, R: BufRead> EventReader<'a, R> {
     }
 }
 
-/// Sorts a source's lines: events are the caller's, all others are counted, and the malformed ones
-/// are reported.
+/// Sorts a source's lines: those that say something are the caller's, and the malformed ones are
+/// counted and reported.
 #[derive(Debug, Default)]
 pub(super) struct Triage {
     lines: u64,
@@ -270,23 +314,23 @@ pub(super) struct Triage {
 }
 
 impl Triage {
-    /// The event in the next line, if it holds one.
-    pub(super) fn event<'l>(
+    /// What the next line says, if anything.
+    pub(super) fn sort<'l>(
         &mut self,
         line: Result<&'l [u8], LineError>,
         source: &str,
         counters: &FeedCounters,
-    ) -> Option<Event<'l>> {
+    ) -> Option<Line<'l>> {
         self.lines += 1;
         match line.and_then(parse_line) {
             Ok(Line::Blank) => None,
-            Ok(Line::Snapshot) => {
-                counters.count_snapshot_line();
-                None
-            }
-            Ok(Line::Event(event)) => {
-                self.events += 1;
-                Some(event)
+            Ok(line) => {
+                match line {
+                    Line::Event(_) => self.events += 1,
+                    Line::Snapshot(_) => counters.count_snapshot_line(),
+                    Line::Blank | Line::Streams(_) => {}
+                }
+                Some(line)
             }
             Err(error) => {
                 counters.count_malformed_line();
@@ -315,145 +359,4 @@ fn is_logged(malformed: u64) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn event(
-        received_ns: Option<u64>,
-        stream: &'static str,
-        payload: &'static str,
-    ) -> Line<'static> {
-        Line::Event(Event { received_ns, stream: Cow::Borrowed(stream), payload })
-    }
-
-    fn run(input: &[u8], line_bytes_max: usize) -> (Vec<String>, FeedCounters) {
-        let counters = FeedCounters::default();
-        let mut events = Vec::new();
-        // A small buffer, so that lines are split at many places.
-        let reader = io::BufReader::with_capacity(7, input);
-        EventReader::new(reader, line_bytes_max, "test", &counters)
-            .run(&Switch::started(), |event| {
-                events.push(format!("{} {}", event.stream, event.payload));
-                Flow::Continue
-            })
-            .unwrap();
-        (events, counters)
-    }
-
-    /// NDJSON: both forms, in the layouts people write, with the payload's own bytes kept.
-    #[test]
-    fn both_forms_of_an_event_are_read() {
-        for (line, expected) in [
-            (r#"{"stream":"a@trade","data":{"x":1}}"#, event(None, "a@trade", r#"{"x":1}"#)),
-            (r#"17 {"stream":"a","data":{}}"#, event(Some(17), "a", "{}")),
-            ("17\t {\"stream\":\"a\",\"data\":[1, 2]}\r\n", event(Some(17), "a", "[1, 2]")),
-            (
-                r#"  {"data": { "x" : 1.0 } ,"stream":"a","x":0}"#,
-                event(None, "a", r#"{ "x" : 1.0 }"#),
-            ),
-            (r#"{"stream":"\u0061\u00e9","data":7}"#, event(None, "aé", "7")),
-            ("", Line::Blank),
-            (" \r\n", Line::Blank),
-            (r#"17 {"lastUpdateId":1,"bids":[],"asks":[["1","2"]]}"#, Line::Snapshot),
-        ] {
-            assert_eq!(parse_line(line.as_bytes()), Ok(expected), "{line}");
-        }
-    }
-
-    /// NDJSON: what is wrong is named.
-    #[test]
-    fn a_malformed_line_says_what_is_wrong() {
-        for (line, expected) in [
-            ("{", LineError::NotJson),
-            ("hello", LineError::NotJson),
-            (r#"{"stream":"a","data":{}"#, LineError::NotJson),
-            (r#"{"stream":"a","data":{}} x"#, LineError::NotJson),
-            (r#"17 ["a",{}]"#, LineError::NotAnObject),
-            ("null", LineError::NotAnObject),
-            ("17", LineError::BadTime),
-            (r#"17{"stream":"a","data":{}}"#, LineError::BadTime),
-            (r#"99999999999999999999 {"stream":"a","data":{}}"#, LineError::BadTime),
-            (r#"{"stream":1,"data":{}}"#, LineError::BadMember),
-            (r#"{"stream":"a","stream":"a","data":{}}"#, LineError::BadMember),
-            (r#"{"data":{}}"#, LineError::NoStream),
-            (r#"{"stream":"","data":{}}"#, LineError::NoStream),
-            (r#"{"lastUpdateId":1,"bids":[]}"#, LineError::NoStream),
-            (r#"{"stream":"a"}"#, LineError::NoData),
-            (r#"{"stream":"a","data":null}"#, LineError::NoData),
-        ] {
-            assert_eq!(parse_line(line.as_bytes()), Err(expected), "{line}");
-        }
-        assert_eq!(parse_line(b"\xff{}"), Err(LineError::NotUtf8));
-    }
-
-    /// NDJSON: every other line is counted under its reason and the reading goes on.
-    #[test]
-    fn other_lines_are_counted_and_skipped() {
-        let input = b"{\"stream\":\"a\",\"data\":1}\r\n\n\xff\n{\n\
-            {\"lastUpdateId\":1,\"bids\":[],\"asks\":[]}\n{\"stream\":\"b\",\"data\":2}";
-        let (events, counters) = run(input, 100);
-        assert_eq!(events, ["a 1", "b 2"]);
-        assert_eq!(counters.malformed_lines(), 2);
-        assert_eq!(counters.snapshot_lines(), 1);
-    }
-
-    /// Bounds: an over-long line is skipped to its end, and the longest allowed is not.
-    #[test]
-    fn an_overlong_line_costs_only_itself() {
-        let line = r#"{"stream":"a","data":1}"#;
-        let input = format!("{line}\n{}\n{line}\n{line} ", "x".repeat(1000));
-        let (events, counters) = run(input.as_bytes(), line.len());
-        assert_eq!(events, ["a 1", "a 1"]);
-        assert_eq!(counters.malformed_lines(), 2);
-
-        let mut lines = LineReader::new(input.as_bytes(), line.len());
-        while lines.next_line().unwrap().is_some() {
-            assert!(lines.line.capacity() <= 2 * line.len());
-        }
-        assert_eq!(lines.line_number(), 4);
-    }
-
-    /// Bounds: the log of a source full of garbage grows with its logarithm.
-    #[test]
-    fn malformed_lines_are_logged_ever_more_rarely() {
-        let logged: Vec<_> = (1..=20_000).filter(|&count| is_logged(count)).collect();
-        assert_eq!(logged, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 100, 1000, 10_000]);
-    }
-
-    /// Feeds: a stop is noticed between two lines.
-    #[test]
-    fn a_stopped_reader_reads_no_further() {
-        let counters = FeedCounters::default();
-        let switch = Switch::started();
-        let input = b"{\"stream\":\"a\",\"data\":1}\n".repeat(3);
-        let mut events = 0;
-        let flow = EventReader::new(&*input, 100, "test", &counters)
-            .run(&switch, |_| {
-                events += 1;
-                switch.stop();
-                Flow::Continue
-            })
-            .unwrap();
-        assert_eq!((flow, events), (Flow::Stop, 1));
-    }
-
-    proptest! {
-        /// Whatever a source sends, reading it neither panics nor loses a later line.
-        #[test]
-        fn any_bytes_are_survived(
-            garbage in prop::collection::vec(any::<u8>(), 0..200),
-            text in "[{}\\[\\]\",:a-z0-9 ]{0,60}",
-        ) {
-            let _ = parse_line(&garbage);
-            let _ = parse_line(text.as_bytes());
-            let mut input = garbage;
-            input.push(b'\n');
-            input.extend_from_slice(text.as_bytes());
-            input.extend_from_slice(b"\n{\"stream\":\"last\",\"data\":1}");
-            let (events, _) = run(&input, 50);
-            prop_assert_eq!(events.last().map(String::as_str), Some("last 1"));
-        }
-    }
-}
+mod tests;

@@ -111,8 +111,8 @@ impl PushedFeed {
     fn take(&mut self, line: &[u8], sink: &mut impl Sink, counters: &FeedCounters) -> Flow {
         let too_long = line.len() > self.line_bytes_max;
         let line = if too_long { Err(LineError::TooLong) } else { Ok(line) };
-        match self.triage.event(line, &self.name, counters) {
-            Some(event) => counters.publish(sink, &event.stream, event.payload, Pace::Live),
+        match self.triage.sort(line, &self.name, counters) {
+            Some(line) => counters.hand_over(sink, &line, Pace::Live),
             None => Flow::Continue,
         }
     }
@@ -159,6 +159,18 @@ mod tests {
         let (events, malformed) =
             events(&[long.as_bytes(), long.as_bytes(), b"\n", LINE.as_bytes(), b"\n{\n"]);
         assert_eq!((events.len(), malformed), (1, 2));
+    }
+
+    /// Recorders' lines that are no events reach the sink as what they are.
+    #[test]
+    fn books_and_lists_of_streams_are_handed_on() {
+        let mut sink = Kept::default();
+        let input = "{\"result\":[\"s\"],\"id\":1}\n\
+            7 {\"s\":\"AB\",\"lastUpdateId\":1,\"bids\":[],\"asks\":[]}\n";
+        let mut feed = PushedFeed::new("test");
+        feed.push(input.as_bytes(), &mut sink, &FeedCounters::default());
+        let book = r#"snapshot AB {"s":"AB","lastUpdateId":1,"bids":[],"asks":[]}"#;
+        assert_eq!(sink.told, [(0, "announce s".to_owned()), (0, book.to_owned())]);
     }
 
     #[test]

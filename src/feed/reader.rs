@@ -47,11 +47,11 @@ impl<R: Read> ReaderFeed<R> {
         }
         let reader = BufReader::new(self.reader);
         let mut events = EventReader::new(reader, self.line_bytes_max, &self.name, counters);
-        let flow = events.run(switch, |event| {
+        let flow = events.run(switch, |line| {
             if switch.is_stopped() {
                 return Flow::Stop;
             }
-            counters.publish(sink, &event.stream, event.payload, Pace::Patient)
+            counters.hand_over(sink, &line, Pace::Patient)
         })?;
         tracing::info!(source = self.name, malformed = events.malformed(), "input ended");
         Ok(flow)

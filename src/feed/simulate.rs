@@ -136,6 +136,7 @@ impl Simulate {
     /// steps that are overdue follow without a pause, so that no event is left out and the
     /// market's time catches up.
     pub fn run(mut self, sink: &mut impl Sink, switch: &Switch, counters: &FeedCounters) {
+        self.simulator.streams().for_each(|stream| sink.announce(stream));
         if switch.wait_until_started() == Flow::Stop {
             return;
         }

@@ -4,10 +4,13 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, ErrorKind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use flate2::bufread::MultiGzDecoder;
 
 use super::super::ndjson::{LINE_BYTES_MAX_DEFAULT, Line, LineError, LineReader, parse_line};
+use super::progress::Counting;
 
 /// How many lines are looked at for a first event.
 const LINES_CHECKED_MAX: u64 = 1000;
@@ -20,6 +23,8 @@ const READ_BUFFER_BYTES: usize = 64 * 1024;
 #[derive(Debug, Clone)]
 pub struct Recording {
     path: PathBuf,
+    bytes_total: u64,
+    is_timed: bool,
 }
 
 impl Recording {
@@ -29,7 +34,7 @@ impl Recording {
     /// # Errors
     /// Each says what is wrong with which file.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, RecordingError> {
-        let recording = Self { path: path.into() };
+        let mut recording = Self { path: path.into(), bytes_total: 0, is_timed: false };
         match recording.find_event() {
             Ok(()) => Ok(recording),
             Err(problem) => Err(RecordingError { path: recording.path, problem }),
@@ -42,9 +47,22 @@ impl Recording {
         &self.path
     }
 
-    /// Reads it from its start, unpacked.
-    pub(super) fn reader(&self) -> io::Result<Box<dyn BufRead + Send>> {
-        let mut file = BufReader::with_capacity(READ_BUFFER_BYTES, File::open(&self.path)?);
+    /// Bytes in the file when it was opened, packed or not.
+    #[must_use]
+    pub fn bytes_total(&self) -> u64 {
+        self.bytes_total
+    }
+
+    /// Whether its first event says when it was received.
+    #[must_use]
+    pub fn is_timed(&self) -> bool {
+        self.is_timed
+    }
+
+    /// Reads it from its start, unpacked, and counts the file's bytes.
+    pub(super) fn reader(&self, bytes: Arc<AtomicU64>) -> io::Result<Box<dyn BufRead + Send>> {
+        let file = Counting { reader: File::open(&self.path)?, bytes };
+        let mut file = BufReader::with_capacity(READ_BUFFER_BYTES, file);
         if file.fill_buf()?.starts_with(&GZIP_MAGIC) {
             let unpacked = MultiGzDecoder::new(file);
             return Ok(Box::new(BufReader::with_capacity(READ_BUFFER_BYTES, unpacked)));
@@ -52,7 +70,7 @@ impl Recording {
         Ok(Box::new(file))
     }
 
-    fn find_event(&self) -> Result<(), Problem> {
+    fn find_event(&mut self) -> Result<(), Problem> {
         let metadata = std::fs::metadata(&self.path).map_err(Problem::of_opening)?;
         if metadata.is_dir() {
             return Err(Problem::IsDirectory);
@@ -61,7 +79,8 @@ impl Recording {
         if !metadata.is_file() {
             return Err(Problem::NotAFile);
         }
-        let reader = self.reader().map_err(Problem::of_opening)?;
+        self.bytes_total = metadata.len();
+        let reader = self.reader(Arc::default()).map_err(Problem::of_opening)?;
         let mut lines = LineReader::new(reader, LINE_BYTES_MAX_DEFAULT);
         let mut first_error = None;
         while lines.line_number() < LINES_CHECKED_MAX {
@@ -69,8 +88,11 @@ impl Recording {
                 break;
             };
             match line.and_then(parse_line) {
-                Ok(Line::Event(_)) => return Ok(()),
-                Ok(Line::Blank | Line::Snapshot) => {}
+                Ok(Line::Event(event)) => {
+                    self.is_timed = event.received_ns.is_some();
+                    return Ok(());
+                }
+                Ok(Line::Blank | Line::Snapshot(_) | Line::Streams(_)) => {}
                 Err(error) => {
                     first_error.get_or_insert((lines.line_number(), error));
                 }
@@ -125,8 +147,19 @@ impl Problem {
     }
 }
 
+/// What an error means behind lines that could be read.
+pub(super) fn describe_rest(error: &io::Error) -> String {
+    match error.kind() {
+        ErrorKind::UnexpectedEof => {
+            "is truncated, as of a recorder that was killed: all lines before that are replayed"
+                .to_owned()
+        }
+        _ => describe(error),
+    }
+}
+
 /// What an error in the middle of a recording means.
-pub(super) fn describe(error: &io::Error) -> String {
+fn describe(error: &io::Error) -> String {
     match error.kind() {
         ErrorKind::UnexpectedEof => {
             "is truncated: its gzip data ends too early; unpack what is left of it or record anew"
