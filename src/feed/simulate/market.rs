@@ -116,6 +116,13 @@ impl Market {
             .map(String::as_str)
     }
 
+    /// Its symbol, in upper case, and its whole order book as the REST interface answers it.
+    pub(super) fn snapshot(&mut self) -> (&str, &[u8]) {
+        self.payload.clear();
+        self.style.partial_depth(&self.book, usize::MAX, &mut self.payload);
+        (self.style.symbol(), &self.payload)
+    }
+
     /// The last `@ticker` payload.
     pub(super) fn ticker(&self) -> &[u8] {
         &self.ticker

@@ -21,6 +21,11 @@ impl Style {
         Self { symbol: spec.symbol.clone(), tick: spec.tick, lot: spec.lot }
     }
 
+    /// The symbol, in upper case.
+    pub(super) fn symbol(&self) -> &str {
+        &self.symbol
+    }
+
     pub(super) fn trade(&self, now_ms: u64, trade: Trade, out: &mut Vec<u8>) {
         let mut json = self.begin("trade", now_ms, out);
         json.raw(r#","t":"#).int(trade.id);
