@@ -17,7 +17,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("outbox", &["proto"]),
     ("server", &["hub", "outbox", "net", "http", "proto"]),
     ("market", &["server", "http", "proto"]),
-    ("feed", &[]),
+    ("feed", &["market"]),
     ("load", &["net", "http", "proto"]),
     ("cli", &["market", "feed", "load", "server", "http", "proto"]),
 ];

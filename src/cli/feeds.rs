@@ -1,22 +1,23 @@
 //! From feeds to the hub: `--feed`, and the sink that publishes what a feed says.
 //! Feeds that are sockets are in `socket_feed`. Invariant: a feed here has a thread of its own.
 
+use super::run::Fed;
 use super::topics::StreamTopics;
 use crate::feed::{
-    Factor, FeedCounters, Flow, ReaderFeed, Recording, Repeat, Replay, Simulate, Simulator, Sink,
-    Speed, Switch, SymbolSpec,
+    Factor, FeedCounters, Flow, Kept, ReaderFeed, Recording, Repeat, Replay, Simulate, Simulator,
+    Sink, Speed, Switch, SymbolSpec,
 };
 use crate::feed::{
     Pace,
     replay::{ReplayEnd, Replayed},
 };
+use crate::market::{Bookkeeper, Markets};
 use crate::proto::Message;
 use crate::server::{self, Delivery, Publisher};
 use anyhow::Context as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::Arc;
 
 /// Where ticks come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,8 +67,12 @@ pub(super) enum Feed {
 }
 
 impl Feed {
-    pub(super) fn simulate(simulation: &Simulation) -> Self {
+    /// A simulated market; `markets` are told what only it knows.
+    pub(super) fn simulate(simulation: &Simulation, markets: &Markets) -> Self {
         let Simulation { symbols, seed, start_ms, rate } = simulation;
+        for spec in symbols {
+            markets.set_steps(spec.symbol(), spec.price_step(), spec.quantity_step());
+        }
         Self::Simulate(Box::new(Simulator::new(*seed, *start_ms, symbols, *rate)))
     }
 
@@ -82,16 +87,17 @@ impl Feed {
         self,
         publisher: Publisher,
         switch: Switch,
-        counters: Arc<FeedCounters>,
+        fed: Fed,
     ) -> anyhow::Result<()> {
         let topics = StreamTopics::default();
         let mut sink = HubSink { publisher, switch: switch.clone(), topics };
-        let run = move || self.run(&mut sink, &switch, &counters);
+        let mut keeper = Bookkeeper::new(fed.markets);
+        let run = move || self.run(&mut Kept::new(&mut keeper, &mut sink), &switch, &fed.counters);
         let spawned = std::thread::Builder::new().name("feed".to_owned()).spawn(run);
         spawned.map(drop).context("cannot start a thread for the feed")
     }
 
-    fn run(self, sink: &mut HubSink, switch: &Switch, counters: &FeedCounters) {
+    fn run(self, sink: &mut impl Sink, switch: &Switch, counters: &FeedCounters) {
         match self {
             Self::Simulate(simulator) => {
                 Simulate::new(*simulator).run(sink, switch, counters);
@@ -153,5 +159,10 @@ impl Sink for HubSink {
             return Flow::Stop;
         }
         Flow::Continue
+    }
+
+    fn announce(&mut self, stream: &str) {
+        let Self { publisher, topics, .. } = self;
+        topics.of(stream, |name, options| publisher.topic(name, options));
     }
 }

@@ -4,6 +4,7 @@ use super::args::{LogFormat, ServerArguments};
 use super::descriptors;
 use super::metrics::{Endpoint, Watched};
 use crate::feed::FeedCounters;
+use crate::market::Markets;
 use crate::server::{
     BindError, BuildError, Builder, Handler, Histogram, Options, Server, ShutdownHandle,
     StatsHandle,
@@ -33,6 +34,13 @@ pub(super) fn start_log(arguments: &ServerArguments) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What a feed counts, and the order books that it fills.
+#[derive(Clone, Debug)]
+pub(super) struct Fed {
+    pub(super) counters: Arc<FeedCounters>,
+    pub(super) markets: Arc<Markets>,
+}
+
 /// A server that listens, and what tells others how it fares.
 pub(super) struct Listening {
     pub(super) server: Server,
@@ -48,7 +56,7 @@ pub(super) fn builder(arguments: &ServerArguments, options: Options) -> Builder 
 pub(super) fn listen(
     builder: Builder,
     arguments: &ServerArguments,
-    feed: Option<Arc<FeedCounters>>,
+    feed: Option<Fed>,
 ) -> anyhow::Result<Listening> {
     let server =
         builder.build().map_err(|error| anyhow!("{error}; {}", advice(&error, "--listen")))?;

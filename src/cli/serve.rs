@@ -3,11 +3,11 @@
 use super::args::{Defaults, LIMITS, ServerArguments};
 use super::feeds::{Feed, Simulation, Source};
 use super::queue_limits::QueueDefaults;
-use super::run::{self, Listening};
+use super::run::{self, Fed, Listening};
 use super::socket_feed::SocketFeed;
 use super::units::{OptionalDuration, bytes, duration, optional_duration, percent};
 use crate::feed::{Factor, FeedCounters, Flow, Repeat, Speed, Switch, SymbolError, SymbolSpec};
-use crate::market::{MarketHandler, MarketOptions};
+use crate::market::{MarketHandler, MarketOptions, Markets};
 use crate::server::{self, AttemptLimit, Builder, Options, PingPayload, Rate};
 use anyhow::ensure;
 use clap::Args;
@@ -134,17 +134,19 @@ impl ServeArguments {
     pub(super) fn run(&self) -> anyhow::Result<()> {
         run::start_log(&self.server)?;
         let builder = run::builder(&self.server, self.options());
+        let markets = Arc::<Markets>::default();
         let feed = match &self.feed {
-            Source::Simulate => Feed::simulate(&self.simulation()?),
+            Source::Simulate => Feed::simulate(&self.simulation()?, &markets),
             Source::Stdin => Feed::Stdin,
             Source::Replay(path) => {
                 let repeat = if self.repeat { Repeat::Forever } else { Repeat::Once };
                 Feed::replay(path, self.speed, repeat)?
             }
-            Source::Socket(source) => return self.run_on_socket(*source, builder),
+            Source::Socket(source) => return self.run_on_socket(*source, builder, markets),
         };
         let counters = Arc::<FeedCounters>::default();
-        let listening = run::listen(builder, &self.server, Some(Arc::clone(&counters)))?;
+        let fed = Fed { counters: Arc::clone(&counters), markets: Arc::clone(&markets) };
+        let listening = run::listen(builder, &self.server, Some(fed))?;
         let (wait_for, delay) = match feed {
             Feed::Replay(..) => (1, Duration::from_secs(1)),
             Feed::Simulate(_) | Feed::Stdin => (0, Duration::ZERO),
@@ -154,23 +156,30 @@ impl ServeArguments {
         let switch = Switch::held();
         let on_first_subscription = start_after(wait_for, delay, switch.clone());
         self.announce(&listening, wait_for, &feed);
-        feed.start(listening.server.publisher(), switch.clone(), counters)?;
-        let market = self.market(Some(on_first_subscription));
+        let fed = Fed { counters, markets: Arc::clone(&markets) };
+        feed.start(listening.server.publisher(), switch.clone(), fed)?;
+        let market = self.market(markets, Some(on_first_subscription));
         listening.serve(|_| MarketHandler::new(market.clone()), move || switch.stop())
     }
 
     /// Serves what producers send to a socket, which a worker reads: there is no thread to start
     /// and none to hold.
-    fn run_on_socket(&self, source: server::Source, builder: Builder) -> anyhow::Result<()> {
+    fn run_on_socket(
+        &self,
+        source: server::Source,
+        builder: Builder,
+        markets: Arc<Markets>,
+    ) -> anyhow::Result<()> {
         ensure!(
             self.wait_for.is_none() && self.start_delay.is_none(),
             "--wait-for and --start-delay cannot hold producers, who send when they like; leave \
              them out, or have the producers wait"
         );
-        let feed = SocketFeed::default();
+        let feed = SocketFeed::new(Arc::clone(&markets));
         let counters = feed.counters();
         let builder = builder.source(source, feed);
-        let listening = run::listen(builder, &self.server, Some(Arc::clone(&counters)))?;
+        let fed = Fed { counters: Arc::clone(&counters), markets: Arc::clone(&markets) };
+        let listening = run::listen(builder, &self.server, Some(fed))?;
         let server = &listening.server;
         let (protocol, asked) = match source {
             server::Source::Udp(address) => ("udp", address),
@@ -185,15 +194,20 @@ impl ServeArguments {
         }
         let more = format!("  open   http://{}/ in a browser\n", server.local_addr());
         listening.announce(&format!("what comes to {protocol} {address}"), &more);
-        let market = self.market(None);
+        let market = self.market(markets, None);
         listening.serve(|_| MarketHandler::new(market.clone()), || ())?;
         let (events, malformed_lines) = (counters.events(), counters.malformed_lines());
         tracing::info!(events, malformed_lines, "the feed has ended");
         Ok(())
     }
 
-    fn market(&self, on_first_subscription: Option<Arc<dyn Fn() + Send + Sync>>) -> MarketOptions {
-        MarketOptions { streams_max: self.max_streams, page: Some(PAGE), on_first_subscription }
+    fn market(
+        &self,
+        markets: Arc<Markets>,
+        on_first_subscription: Option<Arc<dyn Fn() + Send + Sync>>,
+    ) -> MarketOptions {
+        let (streams_max, page, markets) = (self.max_streams, Some(PAGE), Some(markets));
+        MarketOptions { streams_max, page, markets, on_first_subscription }
     }
 
     fn simulation(&self) -> anyhow::Result<Simulation> {

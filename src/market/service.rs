@@ -2,15 +2,18 @@
 //!
 //! A connection's path names its first streams; control messages change them. Events are published
 //! as bare payloads under their stream's name, and rendered once for each way of wanting them:
-//! bare, enveloped or numbered, in milliseconds or microseconds. Of the REST API there are the two requests
-//! that clients begin with.
+//! bare, enveloped or numbered, in milliseconds or microseconds. Of the REST API there are the
+//! requests that clients begin with: the time, and what [`Markets`] knows of symbols and order
+//! books.
 //! Invariant: the answer to a control message comes before anything that the message causes.
 
 use super::control::{self, Command, Property};
 use super::depth::{self, DepthFold, Since};
 use super::envelope::{self, Framing, Sequence};
+use super::markets::Markets;
 use super::path::{Endpoint, STREAMS_PER_CONNECTION_DEFAULT};
 use super::reply::{self, ErrorReply, Fault};
+use super::rest;
 use super::stream::{StreamClass, StreamName};
 use crate::http::{Request, Response, Status};
 use crate::proto::{CloseCode, Message};
@@ -29,6 +32,8 @@ pub struct MarketOptions {
     pub streams_max: usize,
     /// The page at `/`, in HTML. Default: a line of text.
     pub page: Option<&'static str>,
+    /// The order books that are answered from. Default: none, and those requests are not found.
+    pub markets: Option<Arc<Markets>>,
     /// Called once for each connection, when it first subscribes to something.
     pub on_first_subscription: Option<Arc<dyn Fn() + Send + Sync>>,
 }
@@ -38,6 +43,7 @@ impl Default for MarketOptions {
         Self {
             streams_max: STREAMS_PER_CONNECTION_DEFAULT,
             page: None,
+            markets: None,
             on_first_subscription: None,
         }
     }
@@ -170,6 +176,11 @@ impl Handler for MarketHandler {
     }
 
     fn on_http(&mut self, request: &Request<'_>) -> Response {
+        if let Some(markets) = &self.options.markets
+            && let Some(answer) = rest::answer(markets, request.path(), request.query(), unix_ms())
+        {
+            return answer;
+        }
         match (request.path(), self.options.page) {
             ("/", Some(page)) => Response::text(Status::OK, page)
                 .content("text/html; charset=utf-8", page.as_bytes())
