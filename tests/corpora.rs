@@ -104,6 +104,12 @@ fn the_depth_corpus_holds() {
     replay("depth", targets::depth);
 }
 
+/// Order books, from diffs and snapshots in any order.
+#[test]
+fn the_book_corpus_holds() {
+    replay("book", targets::book);
+}
+
 /// Events in every view.
 #[test]
 fn the_envelope_corpus_holds() {

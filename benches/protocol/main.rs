@@ -1,5 +1,7 @@
 //! What the protocol costs without a socket: `cargo bench --bench protocol`.
 
+#[cfg(feature = "market")]
+mod book;
 mod decode;
 #[cfg(feature = "market")]
 mod depth;
@@ -30,6 +32,8 @@ fn benches() {
     depth::bench(&mut criterion);
     #[cfg(feature = "market")]
     statistics::bench(&mut criterion);
+    #[cfg(feature = "market")]
+    book::bench(&mut criterion);
     criterion.final_summary();
 }
 

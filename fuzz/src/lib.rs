@@ -4,10 +4,11 @@
 //!
 //! Where a target reads what a peer or a feed sends, an input is those bytes and nothing else, so
 //! that a capture is a seed and a find can be sent to a server as it is; how they are cut into
-//! reads follows from them. Where it does several things in a row (`connection`, `depth`), the
-//! bytes say which ([`script`]).
+//! reads follows from them. Where it does several things in a row (`book`, `connection`, `depth`),
+//! the bytes say which ([`script`]).
 
 mod addresses;
+mod book;
 mod connection;
 mod control;
 mod decoder;
@@ -24,6 +25,7 @@ mod script;
 mod simulator;
 
 pub use self::addresses::addresses;
+pub use self::book::book;
 pub use self::connection::connection;
 pub use self::control::control;
 pub use self::decoder::{Transcript, decoder, run};

@@ -2,14 +2,17 @@
 //! Feeds that are sockets are in `socket_feed`. Invariant: a feed here has a thread of its own.
 
 use super::replay_progress;
+use super::run::Fed;
 use super::topics::StreamTopics;
 use crate::feed::{
-    Factor, FeedCounters, Flow, ReaderFeed, Replay, Simulate, Simulator, Sink, Switch, SymbolSpec,
+    Factor, FeedCounters, Flow, Kept, ReaderFeed, Replay, Simulate, Simulator, Sink, Switch,
+    SymbolSpec,
 };
 use crate::feed::{
     Pace,
     replay::{ReplayEnd, Replayed},
 };
+use crate::market::{Bookkeeper, Markets};
 use crate::proto::Message;
 use crate::server::{self, Delivery, Publisher, Retain, Topic};
 use anyhow::Context as _;
@@ -59,6 +62,15 @@ pub(super) struct Simulation {
     pub(super) rate: Factor,
 }
 
+impl Simulation {
+    /// Tells `markets` what only it knows.
+    pub(super) fn tell_steps(&self, markets: &Markets) {
+        for spec in &self.symbols {
+            markets.set_steps(spec.symbol(), spec.price_step(), spec.quantity_step());
+        }
+    }
+}
+
 /// A feed that is ready to run.
 pub(super) enum Feed {
     Simulate(Box<Simulator>),
@@ -81,13 +93,17 @@ impl Feed {
         self,
         (publisher, topics): (Publisher, StreamTopics),
         switch: Switch,
-        counters: Arc<FeedCounters>,
+        fed: Fed,
     ) -> anyhow::Result<()> {
+        let Fed { counters, markets } = fed;
         if let Self::Replay(_, replay) = &self {
             replay_progress::watch(&replay.progress(), Arc::clone(&counters), switch.clone());
         }
         let mut sink = HubSink::new(publisher, switch.clone(), topics);
-        let run = move || self.run(&mut sink, &switch, &counters, AFTER_THE_END);
+        let mut keeper = Bookkeeper::new(markets);
+        let run = move || {
+            self.run(&mut Kept::new(&mut keeper, &mut sink), &switch, &counters, AFTER_THE_END);
+        };
         let spawned = std::thread::Builder::new().name("feed".to_owned()).spawn(run);
         spawned.map(drop).context("cannot start a thread for the feed")
     }

@@ -7,8 +7,7 @@
 mod exposition;
 mod process;
 
-use super::run::advice;
-use crate::feed::FeedCounters;
+use super::run::{Fed, advice};
 use crate::http::{HeadLimits, Request, Response, Status};
 use crate::proto::{Limits, Message, Timeouts};
 use crate::server::{
@@ -17,7 +16,6 @@ use crate::server::{
 use anyhow::{Context as _, anyhow};
 use prometheus_client::registry::Registry;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
@@ -39,7 +37,7 @@ pub(super) struct Watched {
     pub(super) publisher: Publisher,
     pub(super) shutdown: ShutdownHandle,
     /// `None` where no feed is.
-    pub(super) feed: Option<Arc<FeedCounters>>,
+    pub(super) feed: Option<Fed>,
     pub(super) started: SystemTime,
 }
 

@@ -5,6 +5,7 @@ use super::descriptors;
 use super::metrics::{Endpoint, Watched};
 use super::status_line::LogLines;
 use crate::feed::FeedCounters;
+use crate::market::Markets;
 use crate::server::{
     BindError, BuildError, Builder, Handler, Histogram, Options, Server, ShutdownHandle,
     StatsHandle,
@@ -40,6 +41,13 @@ pub(super) fn start_log_with(filter: &str, format: LogFormat) -> anyhow::Result<
     Ok(())
 }
 
+/// What a feed counts, and the order books that it fills.
+#[derive(Clone, Debug)]
+pub(super) struct Fed {
+    pub(super) counters: Arc<FeedCounters>,
+    pub(super) markets: Arc<Markets>,
+}
+
 /// A server that listens, and what tells others how it fares.
 pub(super) struct Listening {
     pub(super) server: Server,
@@ -55,7 +63,7 @@ pub(super) fn builder(arguments: &ServerArguments, options: Options) -> Builder 
 pub(super) fn listen(
     builder: Builder,
     arguments: &ServerArguments,
-    feed: Option<Arc<FeedCounters>>,
+    feed: Option<Fed>,
 ) -> anyhow::Result<Listening> {
     let server =
         builder.build().map_err(|error| anyhow!("{error}; {}", advice(&error, "--listen")))?;

@@ -5,12 +5,12 @@ use super::feed_arguments::FeedArguments;
 use super::feeds::{Feed, Source};
 use super::page;
 use super::queue_limits::QueueDefaults;
-use super::run::{self, Listening};
+use super::run::{self, Fed, Listening};
 use super::socket_feed::SocketFeed;
 use super::topics::StreamTopics;
 use super::units::{OptionalDuration, bytes, duration, optional_duration, percent};
 use crate::feed::{FeedCounters, Flow, Switch};
-use crate::market::{MarketHandler, MarketOptions};
+use crate::market::{MarketHandler, MarketOptions, Markets};
 use crate::server::{self, AttemptLimit, Builder, Options, PingPayload, Publisher, Rate};
 use anyhow::ensure;
 use clap::Args;
@@ -109,14 +109,20 @@ impl ServeArguments {
     pub(super) fn run(&self) -> anyhow::Result<()> {
         run::start_log(&self.server)?;
         let builder = run::builder(&self.server, self.options());
+        let markets = Arc::<Markets>::default();
         let feed = match &self.feed {
-            Source::Simulate => Feed::simulate(&self.feeding.simulation()?),
+            Source::Simulate => {
+                let simulation = self.feeding.simulation()?;
+                simulation.tell_steps(&markets);
+                Feed::simulate(&simulation)
+            }
             Source::Stdin => Feed::Stdin,
             Source::Replay(path) => self.feeding.replay(path)?,
-            Source::Socket(source) => return self.run_on_socket(*source, builder),
+            Source::Socket(source) => return self.run_on_socket(*source, builder, markets),
         };
         let counters = Arc::<FeedCounters>::default();
-        let listening = run::listen(builder, &self.server, Some(Arc::clone(&counters)))?;
+        let fed = Fed { counters: Arc::clone(&counters), markets: Arc::clone(&markets) };
+        let listening = run::listen(builder, &self.server, Some(fed))?;
         let (wait_for, delay) = match feed {
             Feed::Replay(..) => (1, Duration::from_secs(1)),
             Feed::Simulate(_) | Feed::Stdin => (0, Duration::ZERO),
@@ -127,24 +133,32 @@ impl ServeArguments {
         let on_first_subscription = start_after(wait_for, delay, switch.clone());
         self.announce(&listening, wait_for, &feed);
         let publisher = listening.server.publisher();
-        let market = self.market(publisher.clone(), Some(on_first_subscription));
+        let fed = Fed { counters, markets: Arc::clone(&markets) };
+        let market = self.market(markets, publisher.clone(), Some(on_first_subscription));
         let topics = StreamTopics::new(self.resume_events);
-        feed.start((publisher, topics), switch.clone(), counters)?;
+        feed.start((publisher, topics), switch.clone(), fed)?;
         listening.serve(|_| MarketHandler::new(market.clone()), move || switch.stop())
     }
 
     /// Serves what producers send to a socket, which a worker reads: there is no thread to start
     /// and none to hold.
-    fn run_on_socket(&self, source: server::Source, builder: Builder) -> anyhow::Result<()> {
+    fn run_on_socket(
+        &self,
+        source: server::Source,
+        builder: Builder,
+        markets: Arc<Markets>,
+    ) -> anyhow::Result<()> {
         ensure!(
             self.wait_for.is_none() && self.start_delay.is_none(),
             "--wait-for and --start-delay cannot hold producers, who send when they like; leave \
              them out, or have the producers wait"
         );
-        let feed = SocketFeed::new(StreamTopics::new(self.resume_events));
+        let topics = StreamTopics::new(self.resume_events);
+        let feed = SocketFeed::new(topics, Arc::clone(&markets));
         let counters = feed.counters();
         let builder = builder.source(source, feed);
-        let listening = run::listen(builder, &self.server, Some(Arc::clone(&counters)))?;
+        let fed = Fed { counters: Arc::clone(&counters), markets: Arc::clone(&markets) };
+        let listening = run::listen(builder, &self.server, Some(fed))?;
         let server = &listening.server;
         let (protocol, asked) = match source {
             server::Source::Udp(address) => ("udp", address),
@@ -159,7 +173,7 @@ impl ServeArguments {
         }
         let more = format!("  open   http://{}/ in a browser\n", server.local_addr());
         listening.announce(&format!("what comes to {protocol} {address}"), &more);
-        let market = self.market(listening.server.publisher(), None);
+        let market = self.market(markets, listening.server.publisher(), None);
         listening.serve(|_| MarketHandler::new(market.clone()), || ())?;
         let (events, malformed_lines) = (counters.events(), counters.malformed_lines());
         tracing::info!(events, malformed_lines, "the feed has ended");
@@ -168,12 +182,14 @@ impl ServeArguments {
 
     fn market(
         &self,
+        markets: Arc<Markets>,
         publisher: Publisher,
         on_first_subscription: Option<Arc<dyn Fn() + Send + Sync>>,
     ) -> MarketOptions {
         MarketOptions {
             streams_max: self.max_streams,
             files: page::files(),
+            markets: Some(markets),
             on_first_subscription,
             publisher: Some(publisher),
         }

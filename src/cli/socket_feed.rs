@@ -2,7 +2,8 @@
 //! standard input. They are read in a worker's loop, on no thread of their own.
 
 use super::topics::StreamTopics;
-use crate::feed::{FeedCounters, Flow, Pace, PushedFeed, Sink};
+use crate::feed::{FeedCounters, Flow, Kept, Pace, PushedFeed, Sink};
+use crate::market::{Bookkeeper, Markets};
 use crate::server::{Ingest, Ingestor, Input};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(super) struct SocketFeed {
     topics: StreamTopics,
+    keeper: Bookkeeper,
     counters: Arc<FeedCounters>,
 }
 
@@ -27,8 +29,9 @@ struct TurnSink<'a, 'c> {
 }
 
 impl SocketFeed {
-    pub(super) fn new(topics: StreamTopics) -> Self {
-        Self { topics, counters: Arc::default() }
+    /// A feed that fills these order books.
+    pub(super) fn new(topics: StreamTopics, markets: Arc<Markets>) -> Self {
+        Self { topics, keeper: Bookkeeper::new(markets), counters: Arc::default() }
     }
 
     /// What the feed has done, to be read by others.
@@ -52,8 +55,9 @@ impl Ingestor for SocketFeed {
     }
 
     fn on_input(&mut self, cx: &mut Ingest<'_>, producer: &mut Producer, input: Input<'_>) {
-        let Self { topics, counters } = self;
+        let Self { topics, keeper, counters } = self;
         let mut sink = TurnSink { topics, cx };
+        let mut sink = Kept::new(keeper, &mut sink);
         match input {
             Input::Stream(bytes) => {
                 producer.lines.push(bytes, &mut sink, counters);
@@ -66,8 +70,8 @@ impl Ingestor for SocketFeed {
     }
 
     fn on_end(&mut self, cx: &mut Ingest<'_>, mut producer: Producer) {
-        let Self { topics, counters } = self;
-        producer.lines.finish(&mut TurnSink { topics, cx }, counters);
+        let Self { topics, keeper, counters } = self;
+        producer.lines.finish(&mut Kept::new(keeper, &mut TurnSink { topics, cx }), counters);
         let (events, malformed_lines) = (producer.lines.events(), producer.lines.malformed());
         if let Some(peer) = producer.peer {
             tracing::info!(%peer, events, malformed_lines, "a producer has gone; the feed goes on");
@@ -82,5 +86,10 @@ impl Sink for TurnSink<'_, '_> {
             cx.publish(topic, payload);
         }
         Flow::Continue
+    }
+
+    fn announce(&mut self, stream: &str) {
+        let Self { topics, cx } = self;
+        topics.of(stream, |name, options| cx.topic(name, options));
     }
 }

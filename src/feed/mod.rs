@@ -7,6 +7,7 @@
 //! Invariant: a feed publishes its events in order, and returns soon after its switch is turned
 //! off or its sink says [`Flow::Stop`], unless it is blocked in a read that only its peer can end.
 
+mod kept;
 pub mod ndjson;
 pub mod pushed;
 pub mod reader;
@@ -17,6 +18,7 @@ pub mod switch;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+pub use kept::Kept;
 use ndjson::Line;
 pub use pushed::PushedFeed;
 pub use reader::ReaderFeed;

@@ -79,6 +79,15 @@ impl Simulator {
         self.markets.iter().flat_map(Market::streams).chain(arrays.iter().copied())
     }
 
+    /// Passes each symbol and its whole order book as the REST interface answers it to `emit`: the
+    /// differences that come next follow it.
+    pub fn snapshots(&mut self, emit: &mut dyn FnMut(&str, &[u8])) {
+        for market in &mut self.markets {
+            let (symbol, payload) = market.snapshot();
+            emit(symbol, payload);
+        }
+    }
+
     /// The time reached, in milliseconds since the epoch.
     #[must_use]
     pub fn now_ms(&self) -> u64 {
@@ -131,11 +140,16 @@ impl Simulate {
         Self { simulator }
     }
 
-    /// Publishes until stopped. Each step has its due time from the start; after a delay the
-    /// steps that are overdue follow without a pause, so that no event is left out and the
-    /// market's time catches up.
+    /// Announces its streams, tells its order books as snapshots, and publishes until stopped. Each
+    /// step has its due time from the start; after a delay the steps that are overdue follow
+    /// without a pause, so that no event is left out and the market's time catches up.
     pub fn run(mut self, sink: &mut impl Sink, switch: &Switch, counters: &FeedCounters) {
         self.simulator.streams().for_each(|stream| sink.announce(stream));
+        self.simulator.snapshots(&mut |symbol, payload| {
+            if let Ok(payload) = std::str::from_utf8(payload) {
+                sink.snapshot(Some(symbol), payload);
+            }
+        });
         if switch.wait_until_started() == Flow::Stop {
             return;
         }

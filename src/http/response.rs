@@ -10,6 +10,7 @@ use super::status::Status;
 use super::upgrade::Handshake;
 use httpdate::HttpDate;
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Fields that [`Response`] writes by itself, or that would contradict what it writes.
@@ -43,8 +44,24 @@ pub struct Response {
     status: Status,
     connection: Connection,
     content_type: Option<Cow<'static, str>>,
-    content: Cow<'static, [u8]>,
+    content: Content,
     fields: FieldLines,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Content {
+    Own(Cow<'static, [u8]>),
+    /// Many answers have the same.
+    Shared(Arc<[u8]>),
+}
+
+impl Content {
+    fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Own(bytes) => bytes,
+            Self::Shared(bytes) => bytes,
+        }
+    }
 }
 
 /// What the Connection field says besides `close`.
@@ -62,7 +79,7 @@ impl Response {
             status,
             connection: Connection::Close,
             content_type: None,
-            content: Cow::Borrowed(&[]),
+            content: Content::Own(Cow::Borrowed(&[])),
             fields: FieldLines::default(),
         }
     }
@@ -77,11 +94,18 @@ impl Response {
         Self::with("application/json", status, content.into())
     }
 
+    /// An answer in JSON, already encoded, that many get: it is not copied for each of them before
+    /// it is sent.
+    pub fn shared_json(status: Status, content: Arc<[u8]>) -> Self {
+        let content_type = Some(Cow::Borrowed("application/json"));
+        Self { content_type, content: Content::Shared(content), ..Self::new(status) }
+    }
+
     fn with(content_type: &'static str, status: Status, content: Cow<'static, str>) -> Self {
-        let content = match content {
+        let content = Content::Own(match content {
             Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
             Cow::Owned(text) => Cow::Owned(text.into_bytes()),
-        };
+        });
         Self { content_type: Some(Cow::Borrowed(content_type)), content, ..Self::new(status) }
     }
 
@@ -98,7 +122,7 @@ impl Response {
         let media_type = media_type.into();
         FieldLines::default().try_push("Content-Type", &media_type, &[])?;
         self.content_type = Some(media_type);
-        self.content = content.into();
+        self.content = Content::Own(content.into());
         Ok(self)
     }
 
@@ -141,14 +165,14 @@ impl Response {
         // RFC 9110 §8.6: "A server MUST NOT send a Content-Length header field in any response
         // with a status code of […] 204".
         if self.status.has_content() {
-            push_line(out, "Content-Length", &self.content.len().to_string());
+            push_line(out, "Content-Length", &self.content.as_bytes().len().to_string());
         }
         out.extend_from_slice(self.fields.as_bytes());
         out.extend_from_slice(b"\r\n");
         // RFC 9110 §9.3.2: "The HEAD method is identical to GET except that the server MUST NOT
         // send content in the response."
         if self.status.has_content() && method != "HEAD" {
-            out.extend_from_slice(&self.content);
+            out.extend_from_slice(self.content.as_bytes());
         }
     }
 }
@@ -327,6 +351,16 @@ mod tests {
     fn the_answer_to_head_has_a_length_and_no_content() {
         let answer = encoded(&Response::json(Status::OK, "{}"), "HEAD", None);
         assert!(answer.ends_with("Content-Length: 2\r\n\r\n"), "{answer}");
+    }
+
+    /// An answer that is shared is the same on the wire.
+    #[test]
+    fn shared_content_is_sent_like_any_other() {
+        let shared = Response::shared_json(Status::OK, Arc::from(&b"{}"[..]));
+        let own = Response::json(Status::OK, "{}");
+        for method in ["GET", "HEAD"] {
+            assert_eq!(encoded(&shared, method, None), encoded(&own, method, None));
+        }
     }
 
     /// RFC 9110 §8.6, §15.3.5, §15.4.5: answers without content by their status.

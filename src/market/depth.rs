@@ -9,7 +9,7 @@
 //! Invariant: what is said of events from one number on is what they say one by one; a gap between
 //! their ids is never hidden; and no more than `levels_max` levels are held.
 
-mod diff;
+pub(super) mod diff;
 pub(super) mod price;
 #[cfg(test)]
 mod tests;

@@ -106,7 +106,8 @@ fn split_endpoint(path: &str) -> Result<(Framing, &str), PathError> {
     }
 }
 
-fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
+/// The parameters of a query, in order and not decoded.
+pub(super) fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
     query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")))
 }
 
@@ -136,7 +137,8 @@ fn time_unit(value: &str) -> Result<TimeUnit, PathError> {
     }
 }
 
-fn percent_decode(encoded: &str) -> Result<Cow<'_, str>, PathError> {
+/// Decodes the escapes of a URI component (RFC 3986 §2.1).
+pub(super) fn percent_decode(encoded: &str) -> Result<Cow<'_, str>, PathError> {
     if !encoded.contains('%') {
         return Ok(Cow::Borrowed(encoded));
     }

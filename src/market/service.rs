@@ -2,8 +2,9 @@
 //!
 //! A connection's path names its first streams; control messages change them. Events are published
 //! as bare payloads under their stream's name, and rendered once for each way of wanting them:
-//! bare, enveloped or numbered, in milliseconds or microseconds. Of the REST API there are the two requests
-//! that clients begin with; `/tickwire/streams` lists what there is.
+//! bare, enveloped or numbered, in milliseconds or microseconds. Of the REST API there are the
+//! requests that clients begin with: the time, and what [`Markets`] knows of symbols and order
+//! books; `/tickwire/streams` lists what there is.
 //! Invariant: the answer to a control message comes before anything that the message causes.
 
 use super::control::{self, Command, Property, Resume};
@@ -11,8 +12,10 @@ use super::depth::{self, DepthFold, Since};
 use super::envelope::{self, Framing, Sequence};
 use super::files::StaticFile;
 use super::listing;
+use super::markets::Markets;
 use super::path::{Endpoint, STREAMS_PER_CONNECTION_DEFAULT};
 use super::reply::{self, ErrorReply, Fault};
+use super::rest;
 use super::stream::{StreamClass, StreamName};
 use crate::http::{Request, Response, Status};
 use crate::proto::{CloseCode, Message};
@@ -32,6 +35,8 @@ pub struct MarketOptions {
     pub streams_max: usize,
     /// The page at `/` and the files that it is made of. Default: none, and a line of text at `/`.
     pub files: Arc<[StaticFile]>,
+    /// The order books that are answered from. Default: none, and those requests are not found.
+    pub markets: Option<Arc<Markets>>,
     /// Called once for each connection, when it first subscribes to something.
     pub on_first_subscription: Option<Arc<dyn Fn() + Send + Sync>>,
     /// Whose topics are listed at `/tickwire/streams`. Default: nobody's, and it is not found.
@@ -43,6 +48,7 @@ impl Default for MarketOptions {
         Self {
             streams_max: STREAMS_PER_CONNECTION_DEFAULT,
             files: Arc::new([]),
+            markets: None,
             on_first_subscription: None,
             publisher: None,
         }
@@ -190,6 +196,11 @@ impl Handler for MarketHandler {
         let path = request.path();
         if let Some(file) = self.options.files.iter().find(|file| file.path() == path) {
             return file.answer(request);
+        }
+        if let Some(markets) = &self.options.markets
+            && let Some(answer) = rest::answer(markets, path, request.query(), unix_ms())
+        {
+            return answer;
         }
         match path {
             "/" => Response::text(

@@ -1,7 +1,8 @@
 //! What is watched, as text in the OpenMetrics format, which Prometheus and its relatives read.
 //! Invariant: each of the server's counters is there under its own name, also one that is new.
 
-use super::{Watched, process};
+use super::{Fed, Watched, process};
+use crate::market::MarketCounts;
 use crate::server::{Histogram, Reading, ReadingKind};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, text};
@@ -71,15 +72,56 @@ impl Collector for Watched {
         let about = "From an event's coming in to its last subscriber's socket.";
         histogram(&mut encoder, "ingest_to_last_write", about, &latency.last)?;
 
-        let Some(feed) = &self.feed else { return Ok(()) };
+        let Some(Fed { counters: feed, markets }) = &self.feed else { return Ok(()) };
         counter(&mut encoder, "feed_events", "Events that the feed has brought.", feed.events())?;
         let about = "Bytes of those events' payloads.";
         counter(&mut encoder, "feed_bytes", about, feed.bytes())?;
         let about = "Lines of the feed that could not be understood and were skipped.";
         counter(&mut encoder, "feed_malformed_lines", about, feed.malformed_lines())?;
-        let about = "Lines of the feed that hold a whole order book and were skipped.";
-        counter(&mut encoder, "feed_snapshot_lines", about, feed.snapshot_lines())
+        let about = "Lines of the feed that hold a whole order book.";
+        counter(&mut encoder, "feed_snapshot_lines", about, feed.snapshot_lines())?;
+        books(&mut encoder, &markets.counts())
     }
+}
+
+/// Writes what became of diffs and snapshots.
+fn books(encoder: &mut DescriptorEncoder<'_>, counts: &MarketCounts) -> fmt::Result {
+    let about = "Symbols that streams have been announced or seen of.";
+    gauge(encoder, "symbols", about, counts.symbols)?;
+    let about = "Order books that are in step with their feed.";
+    gauge(encoder, "books", about, counts.books)?;
+    for (name, about, value) in [
+        ("book_gaps", "Order books withdrawn because updates were missing.", counts.gaps),
+        ("book_diffs_applied", "Diffs that an order book took in.", counts.diffs_applied),
+        ("book_diffs_stale", "Diffs that said nothing new.", counts.diffs_stale),
+        (
+            "book_diffs_waited",
+            "Diffs that waited for a snapshot or for what comes before them.",
+            counts.diffs_waited,
+        ),
+        (
+            "book_diffs_given_up",
+            "Diffs that waited and were given up for want of room.",
+            counts.diffs_given_up,
+        ),
+        ("book_diffs_malformed", "Events of diff streams that are none.", counts.diffs_malformed),
+        ("book_snapshots_taken", "Snapshots that became an order book.", counts.snapshots_taken),
+        ("book_snapshots_old", "Snapshots older than their order book.", counts.snapshots_old),
+        (
+            "book_snapshots_not_understood",
+            "Snapshots of no symbol that could be told, or that are none.",
+            counts.snapshots_not_understood,
+        ),
+        (
+            "book_levels_given_up",
+            "Levels given up because a side of an order book had too many.",
+            counts.levels_given_up,
+        ),
+        ("derived_events", "Events derived from order books and published.", counts.derived),
+    ] {
+        counter(encoder, name, about, value)?;
+    }
+    Ok(())
 }
 
 /// A counter's name, which says what it is of where its own does not.

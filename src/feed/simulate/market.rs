@@ -16,6 +16,8 @@ type Emit<'a> = dyn FnMut(&str, &[u8]) + 'a;
 
 #[derive(Debug)]
 pub(super) struct Market {
+    /// In upper case.
+    symbol: String,
     style: Style,
     streams: Streams,
     book: Book,
@@ -85,6 +87,7 @@ impl Market {
         let mut flow = OrderFlow::new(spec, seed, index, rate);
         flow.fill(&mut book);
         Self {
+            symbol: spec.symbol.clone(),
             style: Style::new(&spec.symbol, spec.tick, spec.lot),
             streams: Streams::new(&symbol),
             book,
@@ -118,6 +121,13 @@ impl Market {
             .chain(self.candles.iter().map(|(stream, _)| stream))
             .chain([&names.mini_ticker, &names.ticker, &names.avg_price])
             .map(String::as_str)
+    }
+
+    /// Its symbol, in upper case, and its whole order book as the REST interface answers it.
+    pub(super) fn snapshot(&mut self) -> (&str, &[u8]) {
+        self.payload.clear();
+        payload::partial_depth(&self.style, &self.book, usize::MAX, &mut self.payload);
+        (&self.symbol, &self.payload)
     }
 
     /// The last `@ticker` payload.

@@ -48,6 +48,18 @@ impl SymbolSpec {
         &self.symbol
     }
 
+    /// By what its prices move, in decimals.
+    #[must_use]
+    pub fn price_step(&self) -> String {
+        decimals(self.tick)
+    }
+
+    /// By what its quantities move, in decimals.
+    #[must_use]
+    pub fn quantity_step(&self) -> String {
+        decimals(self.lot)
+    }
+
     fn of(symbol: &str) -> Self {
         let (tick, lot, anchor, order_lots, actions_per_second) = match symbol {
             "BTCUSDT" => (1_000_000, 1000, 6_700_000, 8000, 45),
@@ -60,6 +72,12 @@ impl SymbolSpec {
         let symbol = symbol.to_owned();
         Self { symbol, tick, lot, anchor, width, order_lots, actions_per_second }
     }
+}
+
+/// A number of 10⁻⁸, as prices and quantities are written.
+fn decimals(units: u64) -> String {
+    const ONE: u64 = 100_000_000;
+    format!("{}.{:08}", units / ONE, units % ONE)
 }
 
 /// A name that no symbol can have.
@@ -76,6 +94,8 @@ mod tests {
     fn symbols_are_named_in_any_case() {
         assert_eq!(SymbolSpec::named("btcusdt").unwrap(), SymbolSpec::defaults()[0]);
         assert_eq!(SymbolSpec::named("xyz1").unwrap().symbol(), "XYZ1");
+        let btc = SymbolSpec::named("BTCUSDT").unwrap();
+        assert_eq!((&*btc.price_step(), &*btc.quantity_step()), ("0.01000000", "0.00001000"));
         for name in ["", "BTC/USDT", "é", "A23456789012345678901"] {
             assert_eq!(SymbolSpec::named(name), Err(SymbolError), "{name}");
         }

@@ -273,3 +273,36 @@ fn a_running_simulation_stops_when_told() {
     Simulate::new(simulator(9)).run(&mut sink, &switch, &counters);
     assert_eq!(counters.events(), 20);
 }
+
+/// Snapshots: the whole book at any moment, which the next diff of each speed follows.
+#[test]
+fn the_next_diffs_follow_a_snapshot() {
+    let mut simulator = simulator(6);
+    for moment in [0, 7, 100] {
+        advance(&mut simulator, moment);
+        let mut books = BTreeMap::new();
+        simulator.snapshots(&mut |symbol, payload| {
+            let book: Value = serde_json::from_slice(payload).unwrap();
+            assert!(book["bids"].as_array().unwrap().len() >= book::LEVELS_MIN);
+            books.insert(symbol.to_owned(), book["lastUpdateId"].as_u64().unwrap());
+        });
+        assert_eq!(books.len(), 4);
+        let mut followed = HashSet::new();
+        for (stream, payload) in events_of(&mut simulator, 2) {
+            if stream.ends_with("@depth") || stream.ends_with("@depth@100ms") {
+                let diff: Value = serde_json::from_slice(&payload).unwrap();
+                let last = books[diff["s"].as_str().unwrap()];
+                if diff["u"].as_u64().unwrap() > last && followed.insert(stream) {
+                    assert!(diff["U"].as_u64().unwrap() <= last + 1);
+                }
+            }
+        }
+        assert_eq!(followed.len(), 8);
+    }
+}
+
+fn advance(simulator: &mut Simulator, steps: u64) {
+    for _ in 0..steps {
+        simulator.advance(&mut |_, _| {});
+    }
+}

@@ -9,26 +9,26 @@ use super::price::{Digits, Price};
 
 /// An order-book difference.
 #[derive(Deserialize)]
-pub(super) struct Diff<'a> {
+pub(in crate::market) struct Diff<'a> {
     #[serde(rename = "e")]
     kind: &'a str,
     #[serde(rename = "E")]
-    pub(super) event_time: u64,
+    pub(in crate::market) event_time: u64,
     #[serde(rename = "s")]
-    pub(super) symbol: &'a str,
+    pub(in crate::market) symbol: &'a str,
     #[serde(rename = "U")]
-    pub(super) first_update_id: u64,
+    pub(in crate::market) first_update_id: u64,
     #[serde(rename = "u")]
-    pub(super) last_update_id: u64,
+    pub(in crate::market) last_update_id: u64,
     #[serde(rename = "b")]
-    pub(super) bids: Vec<Level>,
+    pub(in crate::market) bids: Vec<Level>,
     #[serde(rename = "a")]
-    pub(super) asks: Vec<Level>,
+    pub(in crate::market) asks: Vec<Level>,
 }
 
 impl<'a> Diff<'a> {
     /// Reads a payload; `None` of what is no diff.
-    pub(super) fn parse(payload: &'a [u8]) -> Option<Self> {
+    pub(in crate::market) fn parse(payload: &'a [u8]) -> Option<Self> {
         // serde also reads a struct from an array; the protocol does not.
         if !payload.trim_ascii_start().starts_with(b"{") {
             return None;
@@ -40,11 +40,12 @@ impl<'a> Diff<'a> {
 }
 
 /// What a diff says of one level: `["<price>","<quantity>"]`.
-pub(super) struct Level {
-    pub(super) price: Price,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::market) struct Level {
+    pub(in crate::market) price: Price,
     /// The price as it came.
-    pub(super) digits: Digits,
-    pub(super) quantity: Digits,
+    pub(in crate::market) digits: Digits,
+    pub(in crate::market) quantity: Digits,
 }
 
 impl<'de> Deserialize<'de> for Level {
@@ -55,7 +56,7 @@ impl<'de> Deserialize<'de> for Level {
 }
 
 impl Level {
-    fn parse(price: &str, quantity: &str) -> Option<Self> {
+    pub(in crate::market) fn parse(price: &str, quantity: &str) -> Option<Self> {
         let digits = Digits::parse(price)?;
         Some(Self { price: Price::parse(price)?, digits, quantity: Digits::parse(quantity)? })
     }

@@ -2,7 +2,7 @@
 //! Invariant: texts for one number are one [`Price`] (`0.10` and `0.1`), and texts for two are two.
 
 /// The longest text of a price or a quantity, in bytes. The exchange's have up to 20.
-pub(super) const DIGITS_MAX: usize = 31;
+const DIGITS_MAX: usize = 31;
 
 /// How many digits behind the point can be told apart.
 const FRACTION_DIGITS_MAX: usize = 18;
@@ -30,24 +30,44 @@ impl Price {
     }
 }
 
+impl Price {
+    /// Another one, by which the highest price comes first.
+    pub(in crate::market) fn complement(self) -> Self {
+        Self(u128::MAX - self.0)
+    }
+}
+
 /// The text of a decimal number, without a sign or an exponent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Digits {
+pub(in crate::market) struct Digits {
     len: u8,
     bytes: [u8; DIGITS_MAX],
 }
 
 impl Digits {
     /// `None` of what is no decimal number, or too long.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub(in crate::market) fn parse(text: &str) -> Option<Self> {
         parts(text)?;
         let mut bytes = [0; DIGITS_MAX];
         bytes.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
         Some(Self { len: u8::try_from(text.len()).ok()?, bytes })
     }
 
-    pub(super) fn as_bytes(&self) -> &[u8] {
+    pub(in crate::market) fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..usize::from(self.len)).unwrap_or_default()
+    }
+
+    pub(in crate::market) fn is_zero(&self) -> bool {
+        self.as_bytes().iter().all(|byte| matches!(byte, b'0' | b'.'))
+    }
+
+    /// How many digits stand behind the point, zeros at the end not counted.
+    pub(in crate::market) fn decimals(&self) -> u8 {
+        let mut fraction = self.as_bytes().split(|byte| *byte == b'.').nth(1).unwrap_or_default();
+        while let [rest @ .., b'0'] = fraction {
+            fraction = rest;
+        }
+        u8::try_from(fraction.len()).unwrap_or(u8::MAX)
     }
 }
 
@@ -94,6 +114,22 @@ mod tests {
         for pair in rising.windows(2) {
             let [low, high] = pair else { panic!("a window of two") };
             assert!(Price::parse(low).unwrap() < Price::parse(high).unwrap(), "{low} {high}");
+        }
+    }
+
+    /// Zero, however it is written, and what stands behind the point without its zeros.
+    #[test]
+    fn the_zeros_of_a_number_are_known() {
+        for (text, is_zero, decimals) in [
+            ("0", true, 0),
+            ("000.000", true, 0),
+            ("10", false, 0),
+            ("10.00", false, 0),
+            ("0.0100", false, 2),
+            ("7.05", false, 2),
+        ] {
+            let digits = Digits::parse(text).unwrap();
+            assert_eq!((digits.is_zero(), digits.decimals()), (is_zero, decimals), "{text}");
         }
     }
 
