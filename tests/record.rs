@@ -18,7 +18,7 @@ impl Folder {
     fn new(name: &str) -> Self {
         let path =
             std::env::temp_dir().join(format!("tickwire-record-{}-{name}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
+        fs::create_dir_all(&path).expect("the system has room for a folder");
         Self(path)
     }
 
@@ -28,9 +28,12 @@ impl Folder {
 
     /// All files in it, by name.
     fn names(&self) -> Vec<String> {
-        let entries = fs::read_dir(&self.0).unwrap();
-        let mut names: Vec<String> =
-            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let entries = fs::read_dir(&self.0).expect("the folder is there");
+        let mut names: Vec<String> = entries
+            .map(|entry| {
+                entry.expect("a readable entry").file_name().into_string().expect("a name in UTF-8")
+            })
+            .collect();
         names.sort();
         names
     }
@@ -46,12 +49,12 @@ impl Drop for Folder {
 fn content(path: &str) -> String {
     let bytes = fs::read(path).unwrap_or_default();
     if !path.ends_with(".gz") {
-        return String::from_utf8(bytes).unwrap();
+        return String::from_utf8(bytes).expect("lines are UTF-8");
     }
     let mut text = Vec::new();
     // One that is being written, or was cut off, ends too early.
     let _ = flate2::read::MultiGzDecoder::new(&*bytes).read_to_end(&mut text);
-    String::from_utf8(text).unwrap()
+    String::from_utf8(text).expect("lines are UTF-8")
 }
 
 /// The lines of a recording without their times, each of which is a time.
@@ -59,8 +62,11 @@ fn lines(path: &str) -> Vec<String> {
     let text = content(path);
     assert!(text.is_empty() || text.ends_with('\n'), "{path} ends within a line");
     let untimed = text.lines().map(|line| {
-        let (time, rest) = line.split_once(' ').unwrap();
-        assert!(time.parse::<u64>().unwrap() > 1_500_000_000_000_000_000, "{line}");
+        let (time, rest) = line.split_once(' ').expect("a time and a text");
+        assert!(
+            time.parse::<u64>().expect("a number of nanoseconds") > 1_500_000_000_000_000_000,
+            "{line}"
+        );
         rest.to_owned()
     });
     untimed.collect()
@@ -97,7 +103,7 @@ fn recording(folder: &Folder) -> String {
     for (number, event) in events().into_iter().enumerate() {
         text.push_str(&format!("{} {event}\n", 1_700_000_000_000_000_000 + number * 100_000));
     }
-    fs::write(&path, text).unwrap();
+    fs::write(&path, text).expect("the folder takes a file");
     path
 }
 

@@ -20,7 +20,7 @@ struct Recording(PathBuf);
 impl Recording {
     fn new(name: &str, content: &str) -> Self {
         let path = std::env::temp_dir().join(format!("tickwire-at-{}-{name}", std::process::id()));
-        std::fs::write(&path, content).unwrap();
+        std::fs::write(&path, content).expect("the directory takes a file");
         Self(path)
     }
 

@@ -19,7 +19,7 @@ fn combined(stream: &str, payload: &str) -> String {
 /// A server that publishes what it is fed, its feed, and its address.
 fn fed() -> (Program, ChildStdin, String) {
     let mut program = Program::start(&["serve", "--feed", "stdin"]);
-    let feed = program.stdin.take().unwrap();
+    let feed = program.stdin.take().expect("standard input is a pipe");
     let url = format!("ws://{}", program.address);
     (program, feed, url)
 }
@@ -27,7 +27,8 @@ fn fed() -> (Program, ChildStdin, String) {
 /// A command that follows `streams`, and is subscribed: it has printed the last value of a stream that
 /// had one before.
 fn subscribed(feed: &mut ChildStdin, program: &Program, arguments: &[&str]) -> Running {
-    writeln!(feed, "{}", combined("x@bookTicker", r#"{"ready":1}"#)).unwrap();
+    writeln!(feed, "{}", combined("x@bookTicker", r#"{"ready":1}"#))
+        .expect("the server reads what it is fed");
     // The value is there once another client has it.
     let mut probe = Client::open_at(program.address, "/ws/x@bookTicker");
     assert_eq!(probe.hear(), r#"{"ready":1}"#);

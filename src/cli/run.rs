@@ -52,6 +52,8 @@ pub(super) struct Fed {
 pub(super) struct Listening {
     pub(super) server: Server,
     metrics: Option<Endpoint>,
+    /// Caught since before anybody was told that the server is there.
+    signals: Signals,
 }
 
 /// A server with these options, to be listened with.
@@ -77,7 +79,8 @@ pub(super) fn listen(
     let metrics =
         arguments.metrics.map(|address| Endpoint::listen(address, watched)).transpose()?;
     descriptors::make_room(arguments);
-    Ok(Listening { server, metrics })
+    let signals = Signals::new([SIGINT, SIGTERM]).context("cannot handle signals")?;
+    Ok(Listening { server, metrics, signals })
 }
 
 impl Listening {
@@ -99,8 +102,8 @@ impl Listening {
         make: impl Fn(usize) -> H + Sync,
         on_stop: impl Fn() + Send + 'static,
     ) -> anyhow::Result<()> {
-        let Self { server, metrics } = self;
-        stop_on_signals(server.shutdown_handle(), on_stop)?;
+        let Self { server, metrics, signals } = self;
+        stop_on_signals(signals, server.shutdown_handle(), on_stop)?;
         let (stats, publisher) = (server.stats(), server.publisher());
         let metrics = metrics.map(Endpoint::start).transpose()?;
         server.run(make).context("the event loop failed")?;
@@ -149,10 +152,10 @@ pub(super) fn announce(text: &str) {
 }
 
 fn stop_on_signals(
+    mut signals: Signals,
     shutdown: ShutdownHandle,
     on_stop: impl Fn() + Send + 'static,
 ) -> anyhow::Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM]).context("cannot handle signals")?;
     let spawned = std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
         for signal in &mut signals {
             if shutdown.is_requested() {

@@ -35,7 +35,6 @@ impl StatusLine {
     pub(super) fn show(&self, text: String) {
         if let Some(bar) = &self.0 {
             bar.set_message(text);
-            bar.tick();
         }
     }
 }

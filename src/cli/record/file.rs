@@ -86,9 +86,13 @@ impl RecordingFile {
         &self.path
     }
 
-    /// Bytes in the file, and those gathered for it: of a packed file somewhat more than it will have.
+    /// Bytes in the file, and those gathered for it; what gathered lines come to in a packed file is not
+    /// known before they are flushed.
     pub(super) fn bytes(&self) -> u64 {
-        self.file().bytes + self.gathered.len() as u64
+        match &self.packing {
+            Packing::Plain(file) => file.bytes + self.gathered.len() as u64,
+            Packing::Gzip(encoder) => encoder.get_ref().bytes,
+        }
     }
 
     /// Writes a line: its time, a space, and a text without a line feed.
