@@ -77,6 +77,8 @@ impl<S: Sink> Sink for Kept<'_, S> {
     }
 
     fn caught_up(&mut self) {
+        let Self { keeper, sink } = self;
+        keeper.announce(&mut |stream| sink.announce(stream));
         self.sink.caught_up();
     }
 }

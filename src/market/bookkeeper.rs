@@ -1,16 +1,17 @@
 //! Keeps the books of a feed: every event of the feed is told here before it is published.
 //!
-//! A diff goes into its book, and what is derived from the book follows it. Of all other streams
-//! only the name is looked up, and at first what a trade says of decimals. Knows no feeds, but what
-//! they say.
+//! A diff goes into its book, and what is derived from the book follows it; a trade goes into its
+//! symbol's candles and tickers where the feed lacks one of them. Of all other streams only the name
+//! is looked up, and at first what a trade says of decimals. Knows no feeds, but what they say.
 //! Invariant: what is derived follows from the one event that was taken in last.
 
 use super::book::DiffStream;
 use super::depth::price::Digits;
 use super::derived::Wanted;
 use super::markets::{Markets, Symbol, count};
+use super::traded::Traded;
 use serde::Deserialize;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// Stream names that are told apart. Events of further ones pass, and no book is kept from them.
@@ -41,11 +42,14 @@ const TRADES_LEARNT_FROM: u16 = 256;
 pub struct Bookkeeper {
     markets: Arc<Markets>,
     routes: HashMap<Box<str>, Route>,
-    /// Symbols with new streams, whose derived ones are to be announced before the next event.
-    unannounced: Vec<Arc<Symbol>>,
+    /// Symbols with new diffs or trades, as their streams' names spell them: what is derived of them
+    /// is to be announced before the next event.
+    unannounced: Vec<(Box<str>, Arc<Symbol>)>,
+    announced: HashSet<String>,
     /// A snapshot that says no symbol, from before there was any.
     unplaced: Option<Box<str>>,
     wanted: Wanted,
+    traded: Traded,
     /// Whose book `wanted` is of.
     current: Option<Arc<Symbol>>,
     /// Whether a stream or a symbol found no room, which is said once.
@@ -57,7 +61,20 @@ pub struct Bookkeeper {
 enum Route {
     Nothing,
     Diff(DiffStream, Arc<Symbol>),
-    Trade { symbol: Arc<Symbol>, left_to_learn: u16 },
+    Trade {
+        symbol: Arc<Symbol>,
+        left_to_learn: u16,
+    },
+    /// Best prices, of a symbol as its streams' names spell it.
+    BookTicker(Box<str>),
+}
+
+/// Whether an event is published, and what follows from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    Now,
+    /// It only says how things stand.
+    Past,
 }
 
 impl Bookkeeper {
@@ -68,8 +85,10 @@ impl Bookkeeper {
             markets,
             routes: HashMap::new(),
             unannounced: Vec::new(),
+            announced: HashSet::new(),
             unplaced: None,
             wanted: Wanted::default(),
+            traded: Traded::default(),
             current: None,
             full: false,
         }
@@ -83,6 +102,7 @@ impl Bookkeeper {
         if self.routes.len() >= STREAMS_MAX {
             return self.note_full();
         }
+        self.traded.note_fed(stream);
         let route = self.route(stream);
         self.routes.insert(stream.into(), route);
     }
@@ -94,40 +114,62 @@ impl Bookkeeper {
         if self.unannounced.is_empty() {
             return;
         }
-        for symbol in std::mem::take(&mut self.unannounced) {
+        for (name, symbol) in std::mem::take(&mut self.unannounced) {
             let names: Vec<&str> = symbol.lock().derived.names(&symbol.names).collect();
-            names.into_iter().for_each(&mut *announce);
+            for stream in names.into_iter().chain(self.traded.names(&name)) {
+                if self.announced.insert(stream.to_owned()) {
+                    announce(stream);
+                }
+            }
         }
     }
 
     /// Takes in the next event of the feed, which is to be passed on after this and before what
     /// [`Self::derived`] then says.
     pub fn handle_event(&mut self, stream: &str, payload: &str) {
+        self.handle(stream, payload, Told::Now);
+    }
+
+    fn handle(&mut self, stream: &str, payload: &str, told: Told) {
         self.wanted.clear();
+        self.traded.clear();
         self.current = None;
-        if !self.take_in(stream, payload) {
+        if !self.take_in(stream, payload, told) {
             self.note(stream);
-            self.take_in(stream, payload);
+            self.take_in(stream, payload, told);
         }
     }
 
     /// Does what is to be done with an event of a stream that is known; `false` of another.
-    fn take_in(&mut self, stream: &str, payload: &str) -> bool {
-        let Self { routes, markets, wanted, unplaced, current, .. } = self;
+    fn take_in(&mut self, stream: &str, payload: &str, told: Told) -> bool {
+        let Self { routes, markets, wanted, traded, unplaced, current, .. } = self;
         let Some(route) = routes.get_mut(stream) else { return false };
-        match route {
+        let event_time = match route {
             Route::Diff(of, symbol) => {
                 if let Some(snapshot) = unplaced.take() {
                     markets.handle_snapshot(symbol, &snapshot);
                 }
-                markets.handle_diff(symbol, *of, payload, Some(wanted));
                 *current = Some(Arc::clone(symbol));
+                let derive = (told == Told::Now).then_some(wanted);
+                markets.handle_diff(symbol, *of, payload, derive)
             }
-            Route::Trade { symbol, left_to_learn } if *left_to_learn > 0 => {
-                *left_to_learn -= 1;
-                learn(symbol, payload);
+            Route::Trade { symbol, left_to_learn } => {
+                if *left_to_learn > 0 {
+                    *left_to_learn -= 1;
+                    learn(symbol, payload);
+                }
+                take_trade(traded, markets, stream, payload)
             }
-            Route::Trade { .. } | Route::Nothing => {}
+            Route::BookTicker(symbol) => {
+                if traded.is_wanted(symbol) {
+                    traded.note_best(symbol, payload);
+                }
+                None
+            }
+            Route::Nothing => None,
+        };
+        if let Some(event_time) = event_time {
+            traded.advance(event_time, markets);
         }
         true
     }
@@ -135,17 +177,15 @@ impl Bookkeeper {
     /// What follows from the event that was taken in last: streams and payloads, in order. Each is
     /// counted as published.
     pub fn derived(&self) -> impl Iterator<Item = (&str, &str)> {
-        let events = self.current.iter().flat_map(|symbol| self.wanted.events(&symbol.names));
-        events.inspect(|_| count(&self.markets.counters.derived))
+        let of_book = self.current.iter().flat_map(|symbol| self.wanted.events(&symbol.names));
+        of_book.chain(self.traded.events()).inspect(|_| count(&self.markets.counters.derived))
     }
 
     /// Takes in an event that is not published, nor is anything that follows from it: it only says
     /// how things stand.
     pub fn handle_past(&mut self, stream: &str, payload: &str) {
-        self.note(stream);
-        if let Some(Route::Diff(of, symbol)) = self.routes.get(stream) {
-            self.markets.handle_diff(symbol, *of, payload, None);
-        }
+        self.handle(stream, payload, Told::Past);
+        self.traded.clear();
     }
 
     /// Takes in a whole order book, of this symbol if the feed says one.
@@ -164,20 +204,25 @@ impl Bookkeeper {
     fn route(&mut self, stream: &str) -> Route {
         // Market-wide streams start with `!` and have no symbol: `!ticker@arr`.
         let parts = stream.split_once('@').filter(|(symbol, _)| !symbol.starts_with('!'));
-        let Some((symbol, kind)) = parts.filter(|(symbol, _)| !symbol.is_empty()) else {
+        let Some((name, kind)) = parts.filter(|(symbol, _)| !symbol.is_empty()) else {
             return Route::Nothing;
         };
-        let Some(symbol) = self.markets.symbol(symbol) else {
+        let Some(symbol) = self.markets.symbol(name) else {
             self.note_full();
             return Route::Nothing;
         };
         symbol.lock().derived.note_fed(kind);
         if let Some(stream) = DiffStream::of(kind) {
-            self.unannounced.push(Arc::clone(&symbol));
+            self.unannounced.push((name.into(), Arc::clone(&symbol)));
             return Route::Diff(stream, symbol);
         }
         match kind {
-            "trade" | "aggTrade" => Route::Trade { symbol, left_to_learn: TRADES_LEARNT_FROM },
+            "trade" | "aggTrade" => {
+                self.traded.expect(name);
+                self.unannounced.push((name.into(), Arc::clone(&symbol)));
+                Route::Trade { symbol, left_to_learn: TRADES_LEARNT_FROM }
+            }
+            "bookTicker" => Route::BookTicker(name.into()),
             _ => Route::Nothing,
         }
     }
@@ -211,6 +256,19 @@ impl Bookkeeper {
         }
         only.map(|[symbol]| symbol)
     }
+}
+
+/// Takes in a trade where anything is derived from it; yields its event time.
+fn take_trade(traded: &mut Traded, markets: &Markets, stream: &str, payload: &str) -> Option<u64> {
+    let (symbol, _) = stream.split_once('@')?;
+    if !traded.is_wanted(symbol) {
+        return None;
+    }
+    let event_time = traded.trade(stream, payload);
+    if event_time.is_none() {
+        count(&markets.counters.trades_malformed);
+    }
+    event_time
 }
 
 /// Notes the decimals of a trade.

@@ -65,6 +65,8 @@ pub struct MarketCounts {
     pub diffs_malformed: u64,
     /// Times that a book in step was withdrawn because updates were missing.
     pub gaps: u64,
+    /// Events of trade streams that are no trades, where something is derived from trades.
+    pub trades_malformed: u64,
     /// Snapshots that became a book.
     pub snapshots_taken: u64,
     /// Snapshots that were older than their book.
@@ -73,7 +75,7 @@ pub struct MarketCounts {
     pub snapshots_not_understood: u64,
     /// Levels that were given up because a side had too many.
     pub levels_given_up: u64,
-    /// Events derived from books and published.
+    /// Events derived from books and from trades, and published.
     pub derived: u64,
 }
 
@@ -87,6 +89,7 @@ pub(super) struct Counters {
     pub(super) diffs_waited: AtomicU64,
     pub(super) diffs_given_up: AtomicU64,
     pub(super) diffs_malformed: AtomicU64,
+    pub(super) trades_malformed: AtomicU64,
     pub(super) gaps: AtomicU64,
     pub(super) snapshots_taken: AtomicU64,
     pub(super) snapshots_old: AtomicU64,
@@ -178,6 +181,7 @@ impl Markets {
             diffs_waited: of(&counters.diffs_waited),
             diffs_given_up: of(&counters.diffs_given_up),
             diffs_malformed: of(&counters.diffs_malformed),
+            trades_malformed: of(&counters.trades_malformed),
             gaps: of(&counters.gaps),
             snapshots_taken: of(&counters.snapshots_taken),
             snapshots_old: of(&counters.snapshots_old),
@@ -216,14 +220,14 @@ impl Markets {
     }
 
     /// Takes in the next diff of a symbol; where the book is in step with it, what is `wanted` of
-    /// the book is told to `derive` while it is locked.
+    /// the book is told to `derive` while it is locked. Yields the time of a diff that was applied.
     pub(super) fn handle_diff(
         &self,
         symbol: &Symbol,
         stream: DiffStream,
         payload: &str,
         derive: Option<&mut Wanted>,
-    ) {
+    ) -> Option<u64> {
         let mut market = symbol.lock();
         let was = market.book.update_id().is_some();
         let diffed = market.book.handle_diff(stream, payload);
@@ -249,6 +253,7 @@ impl Markets {
             let Market { book, derived, .. } = &mut *market;
             derived.write(book, wanted);
         }
+        (diffed == Diffed::Applied).then(|| market.book.event_time())
     }
 
     /// Takes in a snapshot of a symbol.

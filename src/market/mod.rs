@@ -26,6 +26,7 @@ mod rest;
 pub mod service;
 pub mod statistics;
 pub mod stream;
+mod traded;
 
 pub use bookkeeper::Bookkeeper;
 pub use control::{Command, Property, Request, Resume};

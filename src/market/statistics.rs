@@ -215,16 +215,20 @@ impl Statistics {
     /// single trade has come, and no trade counts twice for it.
     ///
     /// What is no trade of this symbol in every part is ignored and counted: prices over 1.8 × 10¹¹
-    /// and numbers finer than 10⁻⁸ too.
-    pub fn trade(&mut self, payload: &str) {
-        let Some(Timed { kind, trade, at_ms }) = Timed::parse(payload, &self.symbol) else {
+    /// and numbers finer than 10⁻⁸ too. Yields the event's time (`E`), for [`Self::advance`], whether
+    /// the trade counts or not; `None` of what is ignored.
+    pub fn trade(&mut self, payload: &str) -> Option<u64> {
+        let Some(Timed { kind, trade, at_ms, event_time }) = Timed::parse(payload, &self.symbol)
+        else {
             self.ignored = self.ignored.saturating_add(1);
-            return;
+            return None;
         };
         match kind {
-            Kind::Aggregate if self.kind == Some(Kind::Trade) => return,
+            Kind::Aggregate if self.kind == Some(Kind::Trade) => return Some(event_time),
             Kind::Aggregate => self.aggregated_to = Some(trade.ids.1),
-            Kind::Trade if self.aggregated_to.is_some_and(|to| trade.ids.1 <= to) => return,
+            Kind::Trade if self.aggregated_to.is_some_and(|to| trade.ids.1 <= to) => {
+                return Some(event_time);
+            }
             Kind::Trade => {}
         }
         self.kind = Some(kind);
@@ -234,6 +238,7 @@ impl Statistics {
             Forming::new(second_ms, trade.price)
         });
         forming.add(trade, at_ms);
+        Some(event_time)
     }
 
     /// Sets what tickers tell as the best bid and ask, prices and quantities as decimal numbers. A

@@ -105,6 +105,7 @@ fn books(encoder: &mut DescriptorEncoder<'_>, counts: &MarketCounts) -> fmt::Res
             counts.diffs_given_up,
         ),
         ("book_diffs_malformed", "Events of diff streams that are none.", counts.diffs_malformed),
+        ("trades_malformed", "Events of trade streams that are none.", counts.trades_malformed),
         ("book_snapshots_taken", "Snapshots that became an order book.", counts.snapshots_taken),
         ("book_snapshots_old", "Snapshots older than their order book.", counts.snapshots_old),
         (

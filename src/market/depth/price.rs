@@ -57,6 +57,11 @@ impl Digits {
         self.bytes.get(..usize::from(self.len)).unwrap_or_default()
     }
 
+    pub(in crate::market) fn text(&self) -> &str {
+        // They were read from text.
+        str::from_utf8(self.as_bytes()).unwrap_or_default()
+    }
+
     pub(in crate::market) fn is_zero(&self) -> bool {
         self.as_bytes().iter().all(|byte| matches!(byte, b'0' | b'.'))
     }

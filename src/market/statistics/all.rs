@@ -39,13 +39,34 @@ pub struct MarketStatistics {
 
 impl MarketStatistics {
     /// Takes an event if it is one of `<symbol>@trade` or `<symbol>@aggTrade`; others do nothing.
-    pub fn trade(&mut self, stream: &str, payload: &str) {
-        if let Some((symbol, "trade" | "aggTrade")) = stream.split_once('@') {
-            match self.of(symbol) {
-                Some(statistics) => statistics.trade(payload),
-                None => self.refused = self.refused.saturating_add(1),
+    /// Yields the event's time as [`Statistics::trade`] does.
+    pub fn trade(&mut self, stream: &str, payload: &str) -> Option<u64> {
+        let Some((symbol, "trade" | "aggTrade")) = stream.split_once('@') else { return None };
+        match self.of(symbol) {
+            Some(statistics) => statistics.trade(payload),
+            None => {
+                self.refused = self.refused.saturating_add(1);
+                None
             }
         }
+    }
+
+    /// The symbols that there are, spelled as in their streams' names.
+    pub fn symbols(&self) -> impl Iterator<Item = &str> {
+        self.by_symbol.keys().map(String::as_str)
+    }
+
+    /// The names of the streams that are derived from a symbol's trades, those of all symbols
+    /// together at the end; none of a symbol that nothing is known of.
+    pub fn streams(&self, symbol: &str) -> impl Iterator<Item = &str> {
+        let known = self.by_symbol.get(symbol);
+        let arrays = known.map(|_| self.arrays.streams()).into_iter().flatten();
+        known.map(Statistics::streams).into_iter().flatten().chain(arrays)
+    }
+
+    /// Makes room for a symbol whose trades will come. `false`: there is none.
+    pub fn expect(&mut self, symbol: &str) -> bool {
+        self.of(symbol).is_some()
     }
 
     /// See [`Statistics::quotes`]; `symbol` is spelled as in its streams' names. Does nothing for a

@@ -23,6 +23,7 @@ pub(super) struct Timed {
     pub(super) trade: Trade,
     /// Not after the event that told of it.
     pub(super) at_ms: u64,
+    pub(super) event_time: u64,
 }
 
 #[derive(Deserialize)]
@@ -70,7 +71,8 @@ impl Timed {
         let price = u64::try_from(units(fields.price)?).ok().filter(|price| *price > 0)?;
         let lots = units(fields.quantity).filter(|lots| *lots > 0)?;
         let maker = if fields.buyer_is_maker { Maker::Buyer } else { Maker::Seller };
-        Some(Self { kind, trade: Trade { ids, price, lots, maker }, at_ms })
+        let trade = Trade { ids, price, lots, maker };
+        Some(Self { kind, trade, at_ms, event_time: fields.event_time })
     }
 }
 
