@@ -85,7 +85,8 @@ fn events() -> Vec<String> {
         let filler = "x".repeat(number * 37 % 700);
         let payload =
             format!(r#"{{ "u":{number}, "U":{number},"b":1.50e0,"a":"\u0041é{filler}"}}"#);
-        combined(STREAMS[number * number / 5 % STREAMS.len()], &payload)
+        let stream = STREAMS.get(number * number / 5 % STREAMS.len()).expect("a remainder");
+        combined(stream, &payload)
     };
     (0..EVENTS).map(event).collect()
 }

@@ -17,6 +17,8 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+#[cfg(doc)]
+use super::Pace;
 use super::ndjson::{EventReader, LINE_BYTES_MAX_DEFAULT};
 use super::{FeedCounters, Flow, Sink, Speed, Switch};
 
