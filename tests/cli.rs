@@ -106,6 +106,7 @@ fn help_names_every_flag() {
         "--loop",
         "--wait-for",
         "--max-streams",
+        "--resume-events",
         "--message-rate",
         "--message-burst",
         "--connection-attempts",

@@ -40,8 +40,8 @@ fn resume(client: &mut Client, stream: &str, seen: u64) -> String {
 }
 
 fn seq(event: &str) -> u64 {
-    let event: Value = serde_json::from_str(event).unwrap();
-    event["seq"].as_u64().unwrap_or_else(|| panic!("no number in {event}"))
+    let read: Value = serde_json::from_str(event).expect(event);
+    read.get("seq").and_then(Value::as_u64).expect(event)
 }
 
 fn gaps(first: u64, last: u64) -> String {
