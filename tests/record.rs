@@ -124,8 +124,9 @@ fn record_replay(from: &str, to: &str, speed: &str) {
     ]);
     let (url, count) = (format!("ws://{}", program.address), EVENTS.to_string());
     // What is fed is known before it begins.
-    eventually("the streams are announced", || run(&["streams", &url]).stdout.lines().count() == 4);
-    let said = run(&["record", &url, to, "--count", &count]);
+    eventually("the streams are announced", || run(&["streams", &url]).stdout.contains("y@trade"));
+    let streams = STREAMS.join(",");
+    let said = run(&["record", &url, to, "--streams", &streams, "--count", &count]);
     assert!(said.status.success(), "{said:?}");
     assert!(said.stderr.contains(&format!("recorded events={EVENTS} ")), "{said:?}");
 }
@@ -145,6 +146,62 @@ fn a_recording_of_a_replay_is_the_same_again() {
     let r3 = folder.path("r3.ndjson");
     record_replay(&first, &r3, "1");
     assert!(lines(&r3) == expected, "the timed recording differs");
+}
+
+/// The events among lines of a recording, in order.
+fn events_of(path: &str) -> Vec<String> {
+    lines(path).into_iter().filter(|line| line.starts_with(r#"{"stream":"#)).collect()
+}
+
+/// Records all that a replay of `from` has, derived streams too; yields its events.
+fn record_all(from: &str, to: &str) -> Vec<String> {
+    let feed = format!("replay:{from}");
+    let arguments = ["serve", "--feed", &feed, "--speed", "max", "--start-delay", "300ms"];
+    let program = Program::start(&[&arguments[..], &["--send-queue", "64MiB"]].concat());
+    let url = format!("ws://{}", program.address);
+    let mut recorder = Running::start(&["record", &url, to]);
+    program.logged("replay ended");
+    let published = || {
+        let listed = run(&["streams", &url]).stdout;
+        let counts =
+            listed.lines().filter_map(|line| line.split('\t').nth(1)?.parse::<usize>().ok());
+        counts.sum::<usize>()
+    };
+    eventually("all is recorded", || events_of(to).len() == published());
+    recorder.signal("INT");
+    assert!(recorder.wait().success());
+    events_of(to)
+}
+
+/// What is derived in a replay is recorded with the rest, and comes again once when that is replayed.
+#[test]
+fn a_recording_of_what_is_derived_is_the_same_again() {
+    let folder = Folder::new("derived");
+    let [simulated, first, second] =
+        ["simulated.ndjson", "first.ndjson", "second.ndjson.gz"].map(|name| folder.path(name));
+    let fed = folder.path("fed.ndjson");
+    let market = ["--symbols", "BTCUSDT,ETHUSDT", "--seed", "7", "--start-time", "1700000000000"];
+    let simulation = ["record", "--feed", "simulate", "--rate", "20", "--count", "4000"];
+    assert!(run(&[&simulation[..], &market, &[&simulated]].concat()).status.success());
+    // Trades and diffs with their snapshots: all else has to be derived, and no list of streams.
+    let is_fed = |line: &&str| {
+        let parts = ["@trade\"", "@depth@100ms\"", "\"lastUpdateId\""];
+        let derived = ["@depth5", "@depth10", "@depth20", r#""result""#];
+        parts.iter().any(|part| line.contains(part)) && !derived.iter().any(|d| line.contains(d))
+    };
+    let text = content(&simulated);
+    let kept: String = text.lines().filter(is_fed).map(|line| format!("{line}\n")).collect();
+    fs::write(&fed, &kept).expect("the folder takes a file");
+    let before = events_of(&fed);
+    let recorded = record_all(&fed, &first);
+    for kind in
+        ["@bookTicker", "@depth20@100ms", "@depth5\"", "@kline_1s", "@ticker", "!miniTicker"]
+    {
+        assert!(recorded.iter().any(|event| event.contains(kind)), "no {kind}");
+    }
+    let is_of_feed = |event: &&String| before.contains(event);
+    assert!(recorded.iter().filter(is_of_feed).eq(&before), "what was fed has changed");
+    assert!(record_all(&first, &second) == recorded, "the second recording differs");
 }
 
 /// What was written before the recorder is killed can be replayed, packed or not.
@@ -218,7 +275,9 @@ fn a_feed_is_recorded_without_a_server() {
         assert!(said.status.success(), "{said:?}");
     }
     let [a, b] = paths.map(|path| lines(&path));
-    assert_eq!(a.len(), 401);
+    // The streams, the order book that the diffs follow, and the events.
+    assert_eq!(a.len(), 402);
+    assert!(a[1].starts_with(r#"{"s":"BTCUSDT","lastUpdateId":"#), "{}", a[1]);
     assert!(a[0].starts_with(r#"{"result":["btcusdt@"#) && a[0].contains("!miniTicker@arr"));
     assert!(a == b, "the same seed, another recording");
     let replayed = folder.path("c.ndjson");
@@ -310,8 +369,10 @@ fn what_cannot_be_recorded_is_told_in_one_line() {
     }
     assert_eq!(folder.names(), ["taken.ndjson"]);
     assert_eq!(content(&taken), "mine");
-    let said = run(&["record", "--feed", "simulate", &taken, "--force", "--count", "1"]);
-    assert!(said.status.success() && content(&taken).lines().count() == 2, "{said:?}");
+    let mut arguments = vec!["record", "--feed", "simulate", &taken, "--symbols", "BTCUSDT"];
+    arguments.extend(["--force", "--count", "1"]);
+    let said = run(&arguments);
+    assert!(said.status.success() && content(&taken).lines().count() == 3, "{said:?}");
 }
 
 /// A disk without room is told, and the exit code is that of a failure.

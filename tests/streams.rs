@@ -55,17 +55,17 @@ fn the_command_prints_names_and_events() {
     let mut program = Program::start(&["serve", "--feed", "stdin"]);
     let mut feed = program.stdin.take().unwrap();
     feed.write_all(
-        b"{\"result\":[\"z@depth\"],\"id\":1}\n{\"stream\":\"a@trade\",\"data\":1}\n\
-          {\"stream\":\"a@trade\",\"data\":2}\n",
+        b"{\"result\":[\"z@news\"],\"id\":1}\n{\"stream\":\"a@news\",\"data\":1}\n\
+          {\"stream\":\"a@news\",\"data\":2}\n",
     )
     .unwrap();
     let url = format!("ws://{}/ws", program.address);
-    eventually("both events were read", || run(&["streams", &url]).stdout.contains("a@trade\t2"));
+    eventually("both events were read", || run(&["streams", &url]).stdout.contains("a@news\t2"));
     let said = run(&["streams", &url]);
     assert!(said.status.success() && said.stderr.is_empty(), "{said:?}");
-    assert_eq!(said.stdout, "z@depth\t0\na@trade\t2\n");
+    assert_eq!(said.stdout, "z@news\t0\na@news\t2\n");
     let said = run(&["streams", &program.address.to_string(), "--json"]);
-    let list = r#"{"streams":[{"stream":"z@depth","events":0},{"stream":"a@trade","events":2}]}"#;
+    let list = r#"{"streams":[{"stream":"z@news","events":0},{"stream":"a@news","events":2}]}"#;
     assert_eq!(said.stdout, format!("{list}\n"));
 }
 

@@ -144,9 +144,13 @@ fn is_book(content: &str) -> bool {
     matches!(parse_line(content.as_bytes()), Ok(Line::Snapshot(_)))
 }
 
-/// The answer as it came, with its symbol where it is needed.
-fn line(content: &str, symbol: Option<&str>) -> String {
-    match (symbol, content.trim_ascii().strip_prefix('{')) {
+/// A book as it came, with its symbol where that is given and not in it.
+pub(super) fn line(content: &str, symbol: Option<&str>) -> String {
+    let says_symbol = matches!(
+        parse_line(content.as_bytes()),
+        Ok(Line::Snapshot(book)) if book.symbol.is_some()
+    );
+    match (symbol.filter(|_| !says_symbol), content.trim_ascii().strip_prefix('{')) {
         (Some(symbol), Some(members)) => {
             format!(r#"{{"s":{},{members}"#, serde_json::Value::from(symbol))
         }
@@ -172,5 +176,6 @@ mod tests {
         assert_eq!(line(&format!("{book}\n"), None), book);
         let named = r#"{"s":"AB","lastUpdateId":1,"bids":[],"asks":[]}"#;
         assert_eq!(line(book, Some("AB")), named);
+        assert_eq!(line(named, Some("AB")), named);
     }
 }

@@ -3,6 +3,7 @@
 
 use super::super::feeds::Feed;
 use super::super::following::Remaining;
+use super::books;
 use super::recorder::{Recorder, unix_ns};
 use crate::feed::{FeedCounters, Flow, Pace, Sink, Switch};
 use crate::market::View;
@@ -108,7 +109,7 @@ impl Sink for LineSink {
         let _ = self.send(Said::Stream(stream.to_owned()));
     }
 
-    fn snapshot(&mut self, _: Option<&str>, payload: &str) {
-        let _ = self.send(Said::Snapshot(unix_ns(), payload.to_owned()));
+    fn snapshot(&mut self, symbol: Option<&str>, payload: &str) {
+        let _ = self.send(Said::Snapshot(unix_ns(), books::line(payload, symbol)));
     }
 }
