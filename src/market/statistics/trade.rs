@@ -97,10 +97,10 @@ mod tests {
             lots: 10_000_000_000,
             maker: Maker::Buyer,
         };
-        let expected = Timed { kind: Kind::Trade, trade, at_ms: 6 };
+        let expected = Timed { kind: Kind::Trade, trade, at_ms: 6, event_time: 7 };
         assert_eq!(Timed::parse(TRADE, "btcusdt"), Some(expected));
         let trade = Trade { ids: (100, 105), maker: Maker::Seller, ..trade };
-        let expected = Timed { kind: Kind::Aggregate, trade, at_ms: 6 };
+        let expected = Timed { kind: Kind::Aggregate, trade, at_ms: 6, event_time: 7 };
         assert_eq!(Timed::parse(AGGREGATE, "BTCUSDT"), Some(expected));
     }
 
