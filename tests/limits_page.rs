@@ -26,7 +26,8 @@ fn fields(path: &str, name: &str) -> Vec<String> {
 }
 
 /// What is in `Options` and bounds nothing.
-const NO_LIMITS: [&str; 6] = ["workers", "waiting", "pin", "ping_payload", "origins", "deflate"];
+const NO_LIMITS: [&str; 7] =
+    ["workers", "waiting", "pin", "ping_payload", "origins", "deflate", "first_seq"];
 /// What has several limits, and where these are.
 const NESTED: [(&str, &str, &str); 3] = [
     ("limits", "src/proto/config.rs", "Limits"),

@@ -237,9 +237,9 @@ impl ServeArguments {
     }
 }
 
-/// The number of each stream's first event: the time in microseconds since 1970. So it grows from one
-/// start to the next, unless a stream had more than a million events a second for as long as the
-/// server ran, and stays exact in every reader's numbers (below 2⁵³) until the year 2255.
+/// The number of each stream's first event: the time in microseconds since 1970. So it grows from
+/// one start to the next, unless a stream had more than a million events a second for as long as
+/// the server ran, and stays exact in every reader's numbers (below 2⁵³) until the year 2255.
 fn first_seq() -> u64 {
     let since_epoch = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
     u64::try_from(since_epoch.as_micros()).unwrap_or(u64::MAX).clamp(1, 1 << 53)

@@ -1,8 +1,9 @@
 //! What topics keep for those who come back: their last publications.
 //!
-//! Payloads are shared with whoever else holds them. A topic's part is bounded in events, all topics'
-//! together in bytes; over that the oldest of all go first.
-//! Invariant: a topic's publications lie in the order of their numbers, and `bytes` is what all hold.
+//! Payloads are shared with whoever else holds them. A topic's part is bounded in events, all
+//! topics' together in bytes; over that the oldest of all go first.
+//! Invariant: a topic's publications lie in the order of their numbers, and `bytes` is what all
+//! hold.
 
 use super::topic::Publication;
 use std::cmp::Reverse;

@@ -1,22 +1,25 @@
-//! Candles, tickers and average prices derived from trades, for feeds that bring trades but not these.
+//! Candles, tickers and average prices derived from trades, for feeds that bring trades but not
+//! these.
 //!
-//! [`Statistics`] is one symbol's, [`MarketStatistics`] those of all symbols with the arrays of their
-//! tickers. Time is the feed's own: the greatest event time so far, which the caller passes in, so
-//! that the same events always give the same bytes. What is derived begins with a symbol's first
-//! trade: the candles that are being formed then, and the 24 hours up to then, lack what was before.
+//! [`Statistics`] is one symbol's, [`MarketStatistics`] those of all symbols with the arrays of
+//! their tickers. Time is the feed's own: the greatest event time so far, which the caller passes
+//! in, so that the same events always give the same bytes. What is derived begins with a symbol's
+//! first trade: the candles that are being formed then, and the 24 hours up to then, lack what was
+//! before.
 //!
 //! * Candles ([`Statistics::streams`] has their lengths) hold the trades of their time, told by the
-//!   trades' `T`; one that comes after its second is over, by event time, counts as the next second's.
-//!   A candle's last event (`x` true) comes with the first event time past its end; before that it is
-//!   told every two seconds of event time in which there were trades. That of a second is told once,
-//!   when it is over. A candle without trades stands at the last price; of such a silence at most the
-//!   last [`EMPTY_CANDLES_MAX`] candles of each length are told, so that a jump in time is little work.
-//! * Tickers come once a second of event time. Their 24 hours slide by whole minutes: they begin with
-//!   the minute that lies 24 hours back (`O`), and all since then is counted exactly.
+//!   trades' `T`; one that comes after its second is over, by event time, counts as the next
+//!   second's. A candle's last event (`x` true) comes with the first event time past its end;
+//!   before that it is told every two seconds of event time in which there were trades. That of a
+//!   second is told once, when it is over. A candle without trades stands at the last price; of
+//!   such a silence at most the last [`EMPTY_CANDLES_MAX`] candles of each length are told, so that
+//!   a jump in time is little work.
+//! * Tickers come once a second of event time. Their 24 hours slide by whole minutes: they begin
+//!   with the minute that lies 24 hours back (`O`), and all since then is counted exactly.
 //! * Average prices come once a second too, over the last 5 minutes, which slide by ten seconds.
 //!
-//! Sums are exact in units of 10⁻⁸ (see [`Statistics::trade`]); the averages, percentages and sums of
-//! money written are cut off behind their last digit.
+//! Sums are exact in units of 10⁻⁸ (see [`Statistics::trade`]); the averages, percentages and sums
+//! of money written are cut off behind their last digit.
 //!
 //! Invariant: nothing but what is passed in decides what is emitted; the work of a call is bounded,
 //! and so is what is kept: some 210 KB a symbol after 24 hours of trades in every minute.
@@ -265,8 +268,8 @@ impl Statistics {
 
     /// Moves event time to `now_ms`, in milliseconds since 1970, if that is later than it is, and
     /// passes what is due to `emit`. Call it for each event that tells a time, after
-    /// [`Self::trade`] where it is a trade; it costs nothing within a second. Yields whether a second
-    /// ended, and with it what [`TickerArrays::collect`] wants to know.
+    /// [`Self::trade`] where it is a trade; it costs nothing within a second. Yields whether a
+    /// second ended, and with it what [`TickerArrays::collect`] wants to know.
     pub fn advance(&mut self, now_ms: u64, emit: &mut Emit<'_>) -> bool {
         self.now_ms = self.now_ms.max(now_ms.min(TIME_MS_MAX));
         let now_ms = self.now_ms;

@@ -57,10 +57,11 @@ impl<S> Context<'_, S> {
     /// some that it gets. `None`: none, or this connection is subscribed already.
     ///
     /// * What the topic has not kept ([`TopicOptions::resume_events`](crate::server::TopicOptions))
-    ///   is missing; of a topic that keeps the last message alone ([`Retain`](crate::server::Retain)),
-    ///   which stands for those before it, only what was before the server's first is.
-    /// * A number that is yet to come is of another run of the server: the numbers from the next one
-    ///   to it are told.
+    ///   is missing; of a topic that keeps the last message alone
+    ///   ([`Retain`](crate::server::Retain)), which stands for those before it, only what was
+    ///   before the server's first is.
+    /// * A number that is yet to come is of another run of the server: the numbers from the next
+    ///   one to it are told.
     #[must_use]
     pub fn missing(&self, topic: &str, seen: u64) -> Option<(u64, u64)> {
         self.core.missing(self.index, topic, seen)
@@ -69,7 +70,8 @@ impl<S> Context<'_, S> {
     /// Subscribes this connection, which has seen all messages up to number `seen`, to a topic, and
     /// sends it those after it that are kept, in order; none of them and none that follows twice,
     /// whichever worker the others came from. They wait for a slow peer as those of
-    /// [`Lag::Close`](crate::server::Lag) do. `false`: it was subscribed already, and nothing is sent.
+    /// [`Lag::Close`](crate::server::Lag) do. `false`: it was subscribed already, and nothing is
+    /// sent.
     pub fn resume(&mut self, topic: &str, seen: u64) -> bool {
         self.core.resume(self.index, self.tcp, topic, seen)
     }

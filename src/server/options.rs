@@ -64,9 +64,9 @@ pub struct Options {
     /// Bytes that a peer may still send once its connection has ended, before TCP is closed for all
     /// that. Default 64 MiB: one that is in the middle of a longest message comes to read why.
     pub linger_bytes_max: u64,
-    /// Bytes queued for a peer that reads too slowly, and 80 for each message. Default 16 MiB; close
-    /// code 1008. From half of it on, nothing more is read from that peer. A single message may
-    /// be longer than this. What topics keep beside the queue is described at
+    /// Bytes queued for a peer that reads too slowly, and 80 for each message. Default 16 MiB;
+    /// close code 1008. From half of it on, nothing more is read from that peer. A single message
+    /// may be longer than this. What topics keep beside the queue is described at
     /// [`Lag`](crate::server::Lag).
     pub send_queue_bytes_max: usize,
     /// Bytes queued for all peers together. Default 1 GiB. Over it the peer for whom most is

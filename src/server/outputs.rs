@@ -270,8 +270,8 @@ impl Outputs {
     }
 
     /// Writes what the connection has to send before the turn's end, all frames from `start` on
-    /// being its own; yields how many bytes went. What its socket refuses is queued, and these frames
-    /// are forgotten. The next flush says what came of it.
+    /// being its own; yields how many bytes went. What its socket refuses is queued, and these
+    /// frames are forgotten. The next flush says what came of it.
     pub(super) fn flush_from(
         &mut self,
         index: u32,

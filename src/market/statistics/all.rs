@@ -77,8 +77,8 @@ impl MarketStatistics {
         }
     }
 
-    /// Does not derive this stream any more, because the feed has it. Names of streams that are never
-    /// derived do nothing, so that it may be called with all that a feed has.
+    /// Does not derive this stream any more, because the feed has it. Names of streams that are
+    /// never derived do nothing, so that it may be called with all that a feed has.
     pub fn silence(&mut self, stream: &str) {
         self.arrays.silence(stream);
         if let Some((symbol, kind)) = stream.split_once('@')

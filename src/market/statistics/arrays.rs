@@ -5,8 +5,8 @@ use super::{Emit, Statistics, Stream, Ticker};
 
 /// The arrays of a second.
 ///
-/// After all symbols' [`Statistics::advance`], those in which a second ended are collected, and then
-/// the arrays emitted; [`MarketStatistics`](super::MarketStatistics) does all this.
+/// After all symbols' [`Statistics::advance`], those in which a second ended are collected, and
+/// then the arrays emitted; [`MarketStatistics`](super::MarketStatistics) does all this.
 #[derive(Debug)]
 pub struct TickerArrays {
     mini_tickers: Array,

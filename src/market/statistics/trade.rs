@@ -1,6 +1,7 @@
-//! One `trade` or `aggTrade`, read strictly: a payload is such a trade in every part, or it is none.
-//! Members that are not asked for are left out; those that are come once each, without escapes in
-//! their text. Invariant: prices and quantities are exact, in units of 10⁻⁸, and not zero.
+//! One `trade` or `aggTrade`, read strictly: a payload is such a trade in every part, or it is
+//! none. Members that are not asked for are left out; those that are come once each, without
+//! escapes in their text. Invariant: prices and quantities are exact, in units of 10⁻⁸, and not
+//! zero.
 
 use super::super::depth::price::Price;
 use super::tally::{Maker, Trade};
