@@ -54,7 +54,7 @@ fn a_replay_begins_with_the_values_of_its_moment() {
         ]);
         let url = format!("ws://{}", program.address);
         support::eventually("what comes before is read", || {
-            run(&["streams", &url]).stdout == "x@trade\t0\nx@bookTicker\t1\n"
+            run(&["streams", &url]).stdout.starts_with("x@trade\t0\nx@bookTicker\t1\n")
         });
         let mut client = Client::open_at(program.address, "/ws/x@bookTicker/x@trade");
         assert_eq!(client.hear_all(3), ["3", "4", "5"], "--at {at}");
