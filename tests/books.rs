@@ -351,6 +351,37 @@ fn the_best_bid_and_ask_are_derived_where_they_change() {
     assert!(places.is_sorted(), "{}", derived[0]);
 }
 
+/// Derived streams: candles and tickers of trades alone, with the times of the feed; a feed that
+/// starts over has the same again.
+#[test]
+fn what_follows_from_trades_follows_again_when_the_feed_starts_over() {
+    let events = simulated();
+    let (mut keeper, mut kept) = (Bookkeeper::new(Arc::default()), Collected::default());
+    let mut sink = Kept::new(&mut keeper, &mut kept);
+    let is_fed = |stream: &str| stream.ends_with("@trade") || stream.ends_with("@bookTicker");
+    for _ in 0..2 {
+        for (stream, payload) in events.iter().filter(|(stream, _)| is_fed(stream)) {
+            assert_eq!(sink.publish(stream, payload, Pace::Live), Flow::Continue);
+        }
+        sink.start_over();
+    }
+    let (first, second) = kept.0.split_at(kept.0.len() / 2);
+    assert!(first == second, "the second pass differs");
+    let candles = of(first, "btcusdt@kline_1s");
+    assert_eq!(candles.len(), 4, "one for each second that is over");
+    let candle = json(candles[1]);
+    assert_eq!(
+        (&candle["k"]["t"], &candle["k"]["x"]),
+        (&1_700_000_001_000_u64.into(), &true.into())
+    );
+    // The best prices are those that the feed told before that second was over.
+    let (ticker, best) =
+        (json(of(first, "btcusdt@ticker")[0]), json(of(first, "btcusdt@bookTicker")[0]));
+    assert_eq!(ticker["s"], best["s"]);
+    assert!(ticker["b"] != "0.00000000" && ticker["a"] != "0.00000000", "{ticker}");
+    assert!(kept.1.iter().any(|stream| stream == "!miniTicker@arr"), "{:?}", kept.1);
+}
+
 /// Derived streams: none that the feed carries is derived, whether it is announced or only seen.
 #[test]
 fn what_the_feed_carries_is_not_derived() {

@@ -81,4 +81,9 @@ impl<S: Sink> Sink for Kept<'_, S> {
         keeper.announce(&mut |stream| sink.announce(stream));
         self.sink.caught_up();
     }
+
+    fn start_over(&mut self) {
+        self.keeper.start_over();
+        self.sink.start_over();
+    }
 }

@@ -55,6 +55,9 @@ pub trait Sink {
 
     /// All was told that comes before the moment at which a replay begins.
     fn caught_up(&mut self) {}
+
+    /// The feed starts over: what comes next is from before what has come.
+    fn start_over(&mut self) {}
 }
 
 /// What a sink does when it has no room.
@@ -161,6 +164,10 @@ mod tests {
 
         fn announce(&mut self, stream: &str) {
             self.tell(format!("announce {stream}"));
+        }
+
+        fn start_over(&mut self) {
+            self.tell("start over".to_owned());
         }
 
         fn snapshot(&mut self, symbol: Option<&str>, payload: &str) {

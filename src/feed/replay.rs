@@ -137,6 +137,7 @@ impl Replay {
             if !goes_on || pass.events == 0 {
                 break;
             }
+            sink.start_over();
         }
         total.elapsed = started.elapsed();
         total

@@ -188,6 +188,12 @@ impl Bookkeeper {
         self.traded.clear();
     }
 
+    /// The feed starts over, with times from before those that have come: what is derived from trades
+    /// begins anew. Books notice it by their ids.
+    pub fn start_over(&mut self) {
+        self.traded.start_over();
+    }
+
     /// Takes in a whole order book, of this symbol if the feed says one.
     pub fn handle_snapshot(&mut self, symbol: Option<&str>, payload: &str) {
         let symbol = match symbol {

@@ -260,6 +260,14 @@ impl Statistics {
         }
     }
 
+    /// Forgets all trades and the time: the feed starts over. What is silenced stays so.
+    pub fn start_over(&mut self) {
+        (self.forming, self.now_ms) = (None, 0);
+        (self.kind, self.aggregated_to) = (None, None);
+        self.quotes = ((0, 0), (0, 0));
+        (self.mini_ticker, self.ticker) = (Ticker::default(), Ticker::default());
+    }
+
     /// How many payloads and quotes could not be understood.
     #[must_use]
     pub fn ignored(&self) -> u64 {

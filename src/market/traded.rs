@@ -93,6 +93,13 @@ impl Traded {
         statistics.advance(*now_ms, &mut |stream, payload| events.push(stream, payload));
     }
 
+    /// Time begins anew, and with it all that is derived.
+    pub(super) fn start_over(&mut self) {
+        self.statistics.start_over();
+        self.best_prices.clear();
+        self.now_ms = 0;
+    }
+
     /// What is due, in order.
     pub(super) fn events(&self) -> impl Iterator<Item = (&str, &str)> {
         self.events.iter()

@@ -99,6 +99,8 @@ fn a_looping_replay_starts_over() {
     assert_eq!(replayed.end, ReplayEnd::Stopped);
     assert_eq!(sink.events.len(), 8);
     assert_eq!(sink.events[6..], events[..2]);
+    let told = sink.told.iter().filter(|(_, what)| what == "start over");
+    assert_eq!(told.map(|(events, _)| *events).collect::<Vec<_>>(), [3, 6]);
 }
 
 /// Feeds: a stop wakes a replay from the longest gap, and from its wait for the start.

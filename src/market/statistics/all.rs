@@ -104,6 +104,12 @@ impl MarketStatistics {
         self.arrays.emit(emit);
     }
 
+    /// Forgets all trades and the time: the feed starts over. What is silenced stays so.
+    pub fn start_over(&mut self) {
+        self.now_ms = 0;
+        self.by_symbol.values_mut().for_each(Statistics::start_over);
+    }
+
     /// How many payloads and quotes were not understood, or were of one symbol too many.
     #[must_use]
     pub fn ignored(&self) -> u64 {
