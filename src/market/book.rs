@@ -22,6 +22,7 @@ pub use self::waiting::{WAITING_BYTES_MAX, WAITING_DIFFS_MAX};
 use self::waiting::{Waiting, Waits};
 use super::assets::Decimals;
 use super::depth::diff::{Diff, Level};
+use super::depth::price::push_levels;
 use super::json::push_string;
 
 /// The most levels of a side. Beyond them the farthest are given up.
@@ -264,9 +265,9 @@ impl Book {
         out.extend_from_slice(br#"{"lastUpdateId":"#);
         out.extend_from_slice(itoa::Buffer::new().format(self.last).as_bytes());
         out.extend_from_slice(br#","bids":["#);
-        push_levels(&self.bids, limit, out);
+        push_best(&self.bids, limit, out);
         out.extend_from_slice(br#"],"asks":["#);
-        push_levels(&self.asks, limit, out);
+        push_best(&self.asks, limit, out);
         out.extend_from_slice(b"]}");
     }
 
@@ -376,14 +377,6 @@ impl Book {
     }
 }
 
-fn push_levels(side: &Side, limit: usize, out: &mut Vec<u8>) {
-    let mut separator: &[u8] = b"[\"";
-    for level in side.iter().take(limit) {
-        out.extend_from_slice(separator);
-        out.extend_from_slice(level.digits.as_bytes());
-        out.extend_from_slice(b"\",\"");
-        out.extend_from_slice(level.quantity.as_bytes());
-        out.extend_from_slice(b"\"]");
-        separator = b",[\"";
-    }
+fn push_best(side: &Side, limit: usize, out: &mut Vec<u8>) {
+    push_levels(side.iter().take(limit).map(|level| (&level.digits, &level.quantity)), out);
 }

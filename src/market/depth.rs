@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use self::diff::{Diff, Level};
-use self::price::{Digits, Price};
+use self::price::{Digits, Price, push_levels};
 use super::json::push_string;
 
 /// How many changed levels a fold holds unless told otherwise: 2 to 3 MB of them.
@@ -237,9 +237,9 @@ impl DepthFold {
         out.extend_from_slice(br#","u":"#);
         out.extend_from_slice(digits.format(run.last_update_id).as_bytes());
         out.extend_from_slice(br#","b":["#);
-        push_levels(self.bids.values().rev(), seq, out);
+        push_since(self.bids.values().rev(), seq, out);
         out.extend_from_slice(br#"],"a":["#);
-        push_levels(self.asks.values(), seq, out);
+        push_since(self.asks.values(), seq, out);
         out.extend_from_slice(b"]}");
         said
     }
@@ -259,14 +259,7 @@ enum Side {
     Ask,
 }
 
-fn push_levels<'a>(levels: impl Iterator<Item = &'a Change>, seq: u64, out: &mut Vec<u8>) {
-    let mut separator: &[u8] = b"[\"";
-    for change in levels.filter(|change| change.seq >= seq) {
-        out.extend_from_slice(separator);
-        out.extend_from_slice(change.price.as_bytes());
-        out.extend_from_slice(b"\",\"");
-        out.extend_from_slice(change.quantity.as_bytes());
-        out.extend_from_slice(b"\"]");
-        separator = b",[\"";
-    }
+fn push_since<'a>(changes: impl Iterator<Item = &'a Change>, seq: u64, out: &mut Vec<u8>) {
+    let since = changes.filter(|change| change.seq >= seq);
+    push_levels(since.map(|change| (&change.price, &change.quantity)), out);
 }

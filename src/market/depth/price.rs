@@ -76,6 +76,22 @@ impl Digits {
     }
 }
 
+/// Appends prices with their quantities, `["<price>","<quantity>"]`, with commas between them.
+pub(in crate::market) fn push_levels<'a>(
+    levels: impl Iterator<Item = (&'a Digits, &'a Digits)>,
+    out: &mut Vec<u8>,
+) {
+    let mut separator: &[u8] = b"[\"";
+    for (price, quantity) in levels {
+        out.extend_from_slice(separator);
+        out.extend_from_slice(price.as_bytes());
+        out.extend_from_slice(b"\",\"");
+        out.extend_from_slice(quantity.as_bytes());
+        out.extend_from_slice(b"\"]");
+        separator = b",[\"";
+    }
+}
+
 /// The digits before and behind the point.
 fn parts(text: &str) -> Option<(&str, &str)> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
