@@ -135,6 +135,34 @@ fn expect_settled(stage: &Stage) {
     });
 }
 
+/// What is published so that a burst is whole is queued for whoever lags, and only what finds no room
+/// is conflated.
+#[test]
+fn what_is_to_be_queued_is_conflated_only_where_there_is_no_room() {
+    let stage = Stage::new(with_queue(QUEUE_BYTES));
+    let state = topic(&stage, "state", Lag::Conflate);
+    let mut slow = stage.subscriber(&["state"]);
+    slow.receive_little();
+    let publisher = &stage.server.publisher;
+    let mut published = 0;
+    let mut most = 0;
+    while stage.server.stats().conflated == 0 {
+        publisher.publish_queued(&state, Message::Text(&event(published)));
+        published += 1;
+        let stats = stage.server.stats();
+        expect_accounted(&stats);
+        most = most.max(stats.queued_events);
+    }
+    // What is there when the first has no room is the queue, which is full, and one value.
+    let room = (QUEUE_BYTES / (EVENT_BYTES + 100)) as u64;
+    assert!(most >= room, "{most} of {room} waited");
+    let numbers = read_to_last(&mut slow, published);
+    expect_rising(&numbers);
+    let gaps = numbers.windows(2).filter(|pair| pair[1] > pair[0] + 1).count();
+    assert!(gaps <= 1, "{gaps} gaps, and not the one that has no room: {numbers:?}");
+    expect_settled(&stage);
+}
+
 /// A state stream: whoever lags gets the newest value next, and costs one value.
 #[test]
 fn of_a_conflated_topic_only_the_newest_waits() {

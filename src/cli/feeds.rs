@@ -192,6 +192,7 @@ impl Sink for HubSink {
         let delivery = match pace {
             Pace::Live => publisher.publish(topic, Message::Text(payload)),
             Pace::Patient => publisher.publish_waiting(topic, Message::Text(payload)),
+            Pace::Careful => publisher.publish_queued(topic, Message::Text(payload)),
             Pace::Lossless => publisher.publish_lossless(topic, Message::Text(payload)),
         };
         if delivery == Delivery::Stopped || self.switch.is_stopped() {

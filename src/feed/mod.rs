@@ -67,6 +67,9 @@ pub enum Pace {
     Live,
     /// Wait for room on the way to subscribers: its source can wait too.
     Patient,
+    /// Wait for room, and have each event queued for subscribers that lag while there is room: what
+    /// comes in a burst is whole all the same.
+    Careful,
     /// Wait for subscribers too, as long as they read: every event counts.
     Lossless,
 }

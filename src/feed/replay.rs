@@ -114,7 +114,7 @@ impl Replay {
         self
     }
 
-    /// Publishes to `sink` until the end. A replay waits for room ([`Pace::Patient`]): rather late
+    /// Publishes to `sink` until the end. A replay waits for room ([`Pace::Careful`]): rather late
     /// than incomplete. As fast as it can go, it waits for subscribers too ([`Pace::Lossless`]).
     ///
     /// A held switch is waited for with the first events already read, and the recording's streams told.

@@ -18,3 +18,4 @@ pub use topic::{Lag, Publication, Retain, Topic, TopicOptions};
 
 pub(crate) use inbox::{Inbox, Wake, channel};
 pub(crate) use subscriptions::{SlotKey, Subscriptions};
+pub(crate) use topic::Care;

@@ -6,7 +6,7 @@ use super::stamp::Stamp;
 use super::subscriptions::{Keeps, Numbering};
 #[cfg(doc)]
 use super::topic::Lag;
-use super::topic::{Publication, Retain, Topic, TopicOptions, Topics};
+use super::topic::{Care, Publication, Retain, Topic, TopicOptions, Topics};
 use crate::proto::Message;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -97,13 +97,23 @@ impl Publisher {
         self.send_to_all(&Publication::new(topic, message, Stamp::now()), None, Sender::send)
     }
 
-    /// Does the same for a message that is not to be conflated, folded or dropped where a little
-    /// patience avoids it: it is queued for subscribers that lag as [`Lag::Close`] says while there
-    /// is room, and while the queue of one is more than half full no more of such messages are
-    /// taken from the worker's inbox, as long as that one goes on reading.
+    /// Does the same for a message that is not to be conflated, folded or dropped because of a burst:
+    /// it is queued for subscribers that lag as [`Lag::Close`] says while there is room, and what its
+    /// topic's [`Lag`] says becomes of it where there is none.
+    pub fn publish_queued(&self, topic: &Topic, message: Message<'_>) -> Delivery {
+        self.publish_with(Care::Queued, topic, message)
+    }
+
+    /// Does the same as [`Self::publish_queued`], with more patience: while the queue of a subscriber
+    /// is more than half full no more of such messages are taken from the worker's inbox, as long as
+    /// that one goes on reading.
     pub fn publish_lossless(&self, topic: &Topic, message: Message<'_>) -> Delivery {
+        self.publish_with(Care::Awaited, topic, message)
+    }
+
+    fn publish_with(&self, care: Care, topic: &Topic, message: Message<'_>) -> Delivery {
         let publication = Publication::new(topic, message, Stamp::now());
-        self.send_to_all(&Publication { lossless: true, ..publication }, None, Sender::send)
+        self.send_to_all(&Publication { care, ..publication }, None, Sender::send)
     }
 
     /// The topic with this name, if somebody asked for it.

@@ -149,8 +149,18 @@ pub struct Publication {
     pub seq: u64,
     /// When it came in.
     pub stamp: Stamp,
-    /// Whoever publishes it can wait for subscribers that lag.
-    pub(crate) lossless: bool,
+    pub(crate) care: Care,
+}
+
+/// What a publication asks for where a subscriber lags.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Care {
+    /// What its topic says.
+    Usual,
+    /// To be queued while there is room, whatever its topic says.
+    Queued,
+    /// The same; and whoever publishes it can wait for subscribers that read.
+    Awaited,
 }
 
 impl Publication {
@@ -162,7 +172,7 @@ impl Publication {
             payload: Arc::from(message.payload()),
             seq: topic.next_seq(),
             stamp,
-            lossless: false,
+            care: Care::Usual,
         }
     }
 }

@@ -11,7 +11,7 @@ use super::options::Options;
 use super::outputs::{Flushed, Means, Origin, Outputs, QueueLimits};
 use super::stats::{Board, Counters};
 use super::transit::Transit;
-use crate::hub::{Lag, Publication, Publisher, Retain, SlotKey, Stamp, Subscriptions, Topic};
+use crate::hub::{Care, Lag, Publication, Publisher, Retain, SlotKey, Stamp, Subscriptions, Topic};
 use crate::net::Transport;
 use crate::outbox::SlotId;
 use crate::proto::{CloseCode, Message, Millis, OpCode, WindowBits};
@@ -288,9 +288,10 @@ impl Core {
                     outputs.note_event(range.start, || {
                         let key = if lag == Lag::Conflate { key(event) } else { 0 };
                         let slot = SlotId { topic: slot.number(), key };
-                        let lossless = publication.is_some_and(|publication| publication.lossless);
+                        let queued_first =
+                            publication.is_some_and(|publication| publication.care != Care::Usual);
                         let foldable = publication.filter(|_| lag == Lag::Fold);
-                        Origin { slot, lag, lossless, publication: foldable.cloned() }
+                        Origin { slot, lag, queued_first, publication: foldable.cloned() }
                     });
                     &current.insert((wants, range)).1
                 }
@@ -323,7 +324,7 @@ fn send_kept(
     let range = encoder.event(&event, kept.opcode, wants, outputs.arena());
     encoder.end_event();
     let slot = SlotId { topic: slot.number(), key: key(&event) };
-    let origin = || Origin { slot, lag, lossless: false, publication: None };
+    let origin = || Origin { slot, lag, queued_first: false, publication: None };
     outputs.note_event(range.start, origin);
     outputs.send(index, range)
 }

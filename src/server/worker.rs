@@ -29,7 +29,7 @@ use super::shutdown::ShutdownHandle;
 use super::stats::Board;
 use super::table::{Pages, Table};
 use super::timer::{Tick, Timers};
-use crate::hub::{Inbox, Publication, Publisher, Wake};
+use crate::hub::{Care, Inbox, Publication, Publisher, Wake};
 use crate::net::{Listener, Network, Sleep, System};
 use crate::proto::{Config, Millis};
 use mio::Waker;
@@ -299,7 +299,7 @@ impl<H: Handler, N: Network> Worker<H, N> {
     /// The next of the inbox, unless it is one that waits for somebody.
     fn next_publication(&mut self) -> Option<Publication> {
         let next = self.waiting.take().or_else(|| self.inbox.try_receive())?;
-        if next.lossless && self.core.outputs.is_awaiting(self.now) {
+        if next.care == Care::Awaited && self.core.outputs.is_awaiting(self.now) {
             self.waiting = Some(next);
             return None;
         }

@@ -16,7 +16,7 @@ pub(super) struct Timeline {
 impl Timeline {
     pub(super) fn pace(&self) -> Pace {
         match self.speed {
-            Speed::Times(_) => Pace::Patient,
+            Speed::Times(_) => Pace::Careful,
             Speed::Max => Pace::Lossless,
         }
     }

@@ -187,7 +187,8 @@ impl Backlogs {
         };
         let frame = event.copy(unit.bytes);
         let id = event.origin.slot;
-        let room = event.origin.lossless && outbox.has_room(len, bytes_max) && !outbox.holds(id);
+        let room =
+            event.origin.queued_first && outbox.has_room(len, bytes_max) && !outbox.holds(id);
         let lag = if room { Lag::Close } else { event.origin.lag };
         match lag {
             Lag::Close => outbox.push(&frame, Kind::Event, Waits::Surely, bytes_max, now),

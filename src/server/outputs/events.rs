@@ -13,7 +13,7 @@ pub(in crate::server) struct Origin {
     pub(in crate::server) slot: SlotId,
     pub(in crate::server) lag: Lag,
     /// It is queued while there is room, whatever its topic's lag.
-    pub(in crate::server) lossless: bool,
+    pub(in crate::server) queued_first: bool,
     /// The event itself, where it may be folded.
     pub(in crate::server) publication: Option<Publication>,
 }
