@@ -273,40 +273,55 @@ impl Core {
         (lag, publication): (Lag, Option<&Publication>),
     ) {
         let Self { subscriptions, outputs, encoder, key, .. } = self;
-        let mut current = None;
-        let mut offered = 0;
-        let is_anybody_ahead = subscriptions.is_anybody_ahead();
-        for index in subscriptions.members(slot) {
-            if is_anybody_ahead && subscriptions.has_seen(index, slot, event.seq) {
-                continue;
-            }
-            let wants = outputs.wants(index);
-            let range = match &current {
-                Some((of, range)) if *of == wants => range,
-                _ => {
-                    let range = encoder.event(event, opcode, wants, outputs.arena());
-                    outputs.note_event(range.start, || {
-                        let key = if lag == Lag::Conflate { key(event) } else { 0 };
-                        let slot = SlotId { topic: slot.number(), key };
-                        let queued_first =
-                            publication.is_some_and(|publication| publication.care != Care::Usual);
-                        let foldable = publication.filter(|_| lag == Lag::Fold);
-                        Origin { slot, lag, queued_first, publication: foldable.cloned() }
-                    });
-                    &current.insert((wants, range)).1
-                }
-            };
-            offered += u64::from(outputs.send(index, range.clone()));
-        }
-        encoder.end_event();
-        if is_anybody_ahead {
-            subscriptions.catch_up(slot, event.seq);
-        }
+        let (event, sending) = ((event, opcode, lag, publication), (outputs, encoder, *key));
+        // Who has seen the event already is looked for only while anybody may have.
+        let offered = if subscriptions.is_anybody_ahead() {
+            let seq = event.0.seq;
+            let members = subscriptions.members(slot);
+            let members = members.filter(|index| !subscriptions.has_seen(*index, slot, seq));
+            let offered = offer(members, slot, event, sending);
+            subscriptions.catch_up(slot, seq);
+            offered
+        } else {
+            offer(subscriptions.members(slot), slot, event, sending)
+        };
         if offered > 0 {
-            self.transit.note(event.stamp.at);
+            self.transit.note(event.0.stamp.at);
         }
         self.counters.offered.add(offered);
     }
+}
+
+/// Has each of `members` send an event in its own way; yields how many do.
+fn offer(
+    members: impl Iterator<Item = u32>,
+    slot: SlotKey,
+    (event, opcode, lag, publication): (&Published<'_>, OpCode, Lag, Option<&Publication>),
+    (outputs, encoder, key): (&mut Outputs, &mut Encoder, ConflationKey),
+) -> u64 {
+    let mut current = None;
+    let mut offered = 0;
+    for index in members {
+        let wants = outputs.wants(index);
+        let range = match &current {
+            Some((of, range)) if *of == wants => range,
+            _ => {
+                let range = encoder.event(event, opcode, wants, outputs.arena());
+                outputs.note_event(range.start, || {
+                    let key = if lag == Lag::Conflate { key(event) } else { 0 };
+                    let slot = SlotId { topic: slot.number(), key };
+                    let queued_first =
+                        publication.is_some_and(|publication| publication.care != Care::Usual);
+                    let foldable = publication.filter(|_| lag == Lag::Fold);
+                    Origin { slot, lag, queued_first, publication: foldable.cloned() }
+                });
+                &current.insert((wants, range)).1
+            }
+        };
+        offered += u64::from(outputs.send(index, range.clone()));
+    }
+    encoder.end_event();
+    offered
 }
 
 /// Sends one session an event that was published before; `false`: it does not send it.
