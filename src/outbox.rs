@@ -335,9 +335,6 @@ impl Outbox {
                 left.add(self.forget(&item, gone));
             }
         }
-        if self.items.is_empty() {
-            self.items.shrink_to(0);
-        }
         left
     }
 

@@ -345,9 +345,8 @@ impl Outputs {
             return Ok((Flushed::Done, 0));
         };
         output.dirty = false;
-        match output.gate {
-            Gate::Broken => return Err(io::ErrorKind::ConnectionReset.into()),
-            Gate::Open | Gate::Shut | Gate::Overflowed => {}
+        if output.gate == Gate::Broken {
+            return Err(io::ErrorKind::ConnectionReset.into());
         }
         let preamble = output.take_ranges(pieces, ranges);
         let total: usize = ranges.iter().map(Range::len).sum();
