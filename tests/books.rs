@@ -18,7 +18,7 @@ use tickwire::feed::{
     FeedCounters, Flow, Kept, Pace, Recording, Repeat, Replay, Simulator, Sink, Switch, SymbolSpec,
 };
 use tickwire::market::{
-    Bookkeeper, Depth, MarketHandler, MarketOptions, Markets, Missing, StreamClass,
+    Bookkeeper, Depth, Derive, MarketHandler, MarketOptions, Markets, Missing, StreamClass,
 };
 use tickwire::server::{Publisher, Topic, TopicOptions};
 
@@ -380,6 +380,25 @@ fn what_follows_from_trades_follows_again_when_the_feed_starts_over() {
     assert_eq!(ticker["s"], best["s"]);
     assert!(ticker["b"] != "0.00000000" && ticker["a"] != "0.00000000", "{ticker}");
     assert!(kept.1.iter().any(|stream| stream == "!miniTicker@arr"), "{:?}", kept.1);
+}
+
+/// Derived streams: none, where nobody wants them; the book is kept all the same.
+#[test]
+fn nothing_is_derived_where_nothing_is_to_be() {
+    let events = simulated();
+    let markets = Arc::<Markets>::default();
+    let mut keeper = Bookkeeper::new(Arc::clone(&markets)).deriving(Derive::Nothing);
+    let mut kept = Collected::default();
+    let mut sink = Kept::new(&mut keeper, &mut kept);
+    sink.snapshot(Some("BTCUSDT"), r#"{"lastUpdateId":0,"bids":[],"asks":[]}"#);
+    let is_fed = |stream: &str| stream.ends_with("@trade") || stream.ends_with(DEPTH);
+    let fed: Vec<_> = events.into_iter().filter(|(stream, _)| is_fed(stream)).collect();
+    for (stream, payload) in &fed {
+        assert_eq!(sink.publish(stream, payload, Pace::Live), Flow::Continue);
+    }
+    sink.caught_up();
+    assert_eq!((kept.0, kept.1.len(), markets.counts().derived), (fed, 0, 0));
+    assert!(markets.counts().diffs_applied + markets.counts().diffs_waited > 0);
 }
 
 /// Derived streams: none that the feed carries is derived, whether it is announced or only seen.

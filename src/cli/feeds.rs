@@ -2,7 +2,6 @@
 //! Feeds that are sockets are in `socket_feed`. Invariant: a feed here has a thread of its own.
 
 use super::replay_progress;
-use super::run::Fed;
 use super::topics::StreamTopics;
 use crate::feed::{
     Factor, FeedCounters, Flow, Kept, ReaderFeed, Replay, Simulate, Simulator, Sink, Switch,
@@ -91,16 +90,14 @@ impl Feed {
     /// Runs the feed on a thread of its own, until it ends or the switch is turned off.
     pub(super) fn start(
         self,
-        (publisher, topics): (Publisher, StreamTopics),
+        (publisher, topics, mut keeper): (Publisher, StreamTopics, Bookkeeper),
         switch: Switch,
-        fed: Fed,
+        counters: Arc<FeedCounters>,
     ) -> anyhow::Result<()> {
-        let Fed { counters, markets } = fed;
         if let Self::Replay(_, replay) = &self {
             replay_progress::watch(&replay.progress(), Arc::clone(&counters), switch.clone());
         }
         let mut sink = HubSink::new(publisher, switch.clone(), topics);
-        let mut keeper = Bookkeeper::new(markets);
         let run = move || {
             self.run(&mut Kept::new(&mut keeper, &mut sink), &switch, &counters, AFTER_THE_END);
         };

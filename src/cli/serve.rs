@@ -10,10 +10,10 @@ use super::socket_feed::SocketFeed;
 use super::topics::StreamTopics;
 use super::units::{OptionalDuration, bytes, duration, optional_duration, percent};
 use crate::feed::{FeedCounters, Flow, Switch};
-use crate::market::{MarketHandler, MarketOptions, Markets};
+use crate::market::{Bookkeeper, Derive, MarketHandler, MarketOptions, Markets};
 use crate::server::{self, AttemptLimit, Builder, Options, PingPayload, Publisher, Rate};
 use anyhow::ensure;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -58,6 +58,14 @@ pub(super) struct ServeArguments {
 
     #[command(flatten)]
     pub(super) server: ServerArguments,
+
+    /// What to publish besides what the feed brings: missing (streams that follow from its diffs and
+    /// trades and that it lacks: best prices, partial books, candles, tickers) or nothing
+    #[arg(
+        long, value_enum, value_name = "WHAT", default_value = "missing",
+        help_heading = FEED, hide_possible_values = true
+    )]
+    derive: Derived,
 
     /// Longest message taken; a longer one closes the connection with code 1009
     #[arg(
@@ -105,6 +113,22 @@ pub(super) struct ServeArguments {
     lifetime_jitter: u8,
 }
 
+/// `--derive`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Derived {
+    Missing,
+    Nothing,
+}
+
+impl From<Derived> for Derive {
+    fn from(derived: Derived) -> Self {
+        match derived {
+            Derived::Missing => Self::Missing,
+            Derived::Nothing => Self::Nothing,
+        }
+    }
+}
+
 impl ServeArguments {
     pub(super) fn run(&self) -> anyhow::Result<()> {
         run::start_log(&self.server)?;
@@ -133,10 +157,10 @@ impl ServeArguments {
         let on_first_subscription = start_after(wait_for, delay, switch.clone());
         self.announce(&listening, wait_for, &feed);
         let publisher = listening.server.publisher();
-        let fed = Fed { counters, markets: Arc::clone(&markets) };
+        let keeper = self.keeper(&markets);
         let market = self.market(markets, publisher.clone(), Some(on_first_subscription));
         let topics = StreamTopics::new(self.resume_events);
-        feed.start((publisher, topics), switch.clone(), fed)?;
+        feed.start((publisher, topics, keeper), switch.clone(), counters)?;
         listening.serve(|_| MarketHandler::new(market.clone()), move || switch.stop())
     }
 
@@ -154,7 +178,7 @@ impl ServeArguments {
              them out, or have the producers wait"
         );
         let topics = StreamTopics::new(self.resume_events);
-        let feed = SocketFeed::new(topics, Arc::clone(&markets));
+        let feed = SocketFeed::new(topics, self.keeper(&markets));
         let counters = feed.counters();
         let builder = builder.source(source, feed);
         let fed = Fed { counters: Arc::clone(&counters), markets: Arc::clone(&markets) };
@@ -193,6 +217,10 @@ impl ServeArguments {
             on_first_subscription,
             publisher: Some(publisher),
         }
+    }
+
+    fn keeper(&self, markets: &Arc<Markets>) -> Bookkeeper {
+        Bookkeeper::new(Arc::clone(markets)).deriving(self.derive.into())
     }
 
     fn options(&self) -> Options {

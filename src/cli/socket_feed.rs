@@ -3,7 +3,7 @@
 
 use super::topics::StreamTopics;
 use crate::feed::{FeedCounters, Flow, Kept, Pace, PushedFeed, Sink};
-use crate::market::{Bookkeeper, Markets};
+use crate::market::Bookkeeper;
 use crate::server::{Ingest, Ingestor, Input};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -29,9 +29,9 @@ struct TurnSink<'a, 'c> {
 }
 
 impl SocketFeed {
-    /// A feed that fills these order books.
-    pub(super) fn new(topics: StreamTopics, markets: Arc<Markets>) -> Self {
-        Self { topics, keeper: Bookkeeper::new(markets), counters: Arc::default() }
+    /// A feed whose order books are kept by `keeper`.
+    pub(super) fn new(topics: StreamTopics, keeper: Bookkeeper) -> Self {
+        Self { topics, keeper, counters: Arc::default() }
     }
 
     /// What the feed has done, to be read by others.

@@ -50,6 +50,7 @@ pub struct Bookkeeper {
     unplaced: Option<Box<str>>,
     wanted: Wanted,
     traded: Traded,
+    derive: Derive,
     /// Whose book `wanted` is of.
     current: Option<Arc<Symbol>>,
     /// Whether a stream or a symbol found no room, which is said once.
@@ -67,6 +68,16 @@ enum Route {
     },
     /// Best prices, of a symbol as its streams' names spell it.
     BookTicker(Box<str>),
+}
+
+/// Which streams are derived.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Derive {
+    /// Those that follow from what the feed carries, and that it does not carry itself.
+    #[default]
+    Missing,
+    /// None: books are kept, and nothing is published but the feed's events.
+    Nothing,
 }
 
 /// Whether an event is published, and what follows from it.
@@ -89,9 +100,16 @@ impl Bookkeeper {
             unplaced: None,
             wanted: Wanted::default(),
             traded: Traded::default(),
+            derive: Derive::default(),
             current: None,
             full: false,
         }
+    }
+
+    /// Says which streams are derived, before the first event. Default: [`Derive::Missing`].
+    #[must_use]
+    pub fn deriving(self, derive: Derive) -> Self {
+        Self { derive, ..self }
     }
 
     /// Notes that the feed carries a stream: nothing is derived in its place from now on.
@@ -111,8 +129,8 @@ impl Bookkeeper {
     /// to be asked for before all streams that a feed announces in a row are noted: what it carries
     /// itself is not derived.
     pub fn announce(&mut self, announce: &mut dyn FnMut(&str)) {
-        if self.unannounced.is_empty() {
-            return;
+        if self.derive == Derive::Nothing {
+            self.unannounced.clear();
         }
         for (name, symbol) in std::mem::take(&mut self.unannounced) {
             let names: Vec<&str> = symbol.lock().derived.names(&symbol.names).collect();
@@ -142,7 +160,7 @@ impl Bookkeeper {
 
     /// Does what is to be done with an event of a stream that is known; `false` of another.
     fn take_in(&mut self, stream: &str, payload: &str, told: Told) -> bool {
-        let Self { routes, markets, wanted, traded, unplaced, current, .. } = self;
+        let Self { routes, markets, wanted, traded, unplaced, current, derive, .. } = self;
         let Some(route) = routes.get_mut(stream) else { return false };
         let event_time = match route {
             Route::Diff(of, symbol) => {
@@ -150,15 +168,18 @@ impl Bookkeeper {
                     markets.handle_snapshot(symbol, &snapshot);
                 }
                 *current = Some(Arc::clone(symbol));
-                let derive = (told == Told::Now).then_some(wanted);
-                markets.handle_diff(symbol, *of, payload, derive)
+                let is_derived = told == Told::Now && *derive == Derive::Missing;
+                markets.handle_diff(symbol, *of, payload, is_derived.then_some(wanted))
             }
             Route::Trade { symbol, left_to_learn } => {
                 if *left_to_learn > 0 {
                     *left_to_learn -= 1;
                     learn(symbol, payload);
                 }
-                take_trade(traded, markets, stream, payload)
+                match derive {
+                    Derive::Missing => take_trade(traded, markets, stream, payload),
+                    Derive::Nothing => None,
+                }
             }
             Route::BookTicker(symbol) => {
                 if traded.is_wanted(symbol) {

@@ -28,7 +28,7 @@ pub mod statistics;
 pub mod stream;
 mod traded;
 
-pub use bookkeeper::Bookkeeper;
+pub use bookkeeper::{Bookkeeper, Derive};
 pub use control::{Command, Property, Request, Resume};
 pub use envelope::{Framing, Sequence, TimeUnit, View};
 pub use files::StaticFile;
