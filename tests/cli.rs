@@ -4,8 +4,10 @@
 
 mod support;
 
+use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use support::DEADLINE;
 use support::client::Client;
@@ -380,6 +382,31 @@ fn the_last_lines_of_the_log_are_brief() {
     let last = program.logged("stopped ");
     assert!(last.contains("accepted=0") && !last.contains("ended="), "{last}");
     assert!(program.wait().success());
+}
+
+/// Whoever started it may have gone, and the other ends of its output with him: it serves on, and
+/// stops when it is told to.
+#[test]
+fn a_server_whose_output_nobody_reads_any_more_stops_all_the_same() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tickwire"));
+    command.args(["serve", "--listen", "127.0.0.1:0", "--log", "debug"]);
+    let mut child =
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let mut line = String::new();
+    let mut stdout = BufReader::new(child.stdout.take().expect("a pipe"));
+    stdout.read_line(&mut line).expect("a line");
+    drop((stdout, child.stderr.take()));
+    let address = line.trim().split_once("ws://").expect("an address").1.parse().expect("one");
+    Client::open_at(address, "/ws/btcusdt@bookTicker").hear();
+    support::program::signal(child.id(), "TERM");
+    let ended = Instant::now() + DEADLINE;
+    while child.try_wait().expect("a child of ours").is_none() && Instant::now() < ended {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    // One that goes on is not to be left behind.
+    let _ = child.kill();
+    let status = child.wait().expect("a child of ours");
+    assert!(status.success(), "{status:?}");
 }
 
 /// The program under a limit on descriptors, and the first line that it logs.

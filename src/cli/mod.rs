@@ -31,6 +31,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use settings::{Asked, Mistake, SettingsArguments};
 use std::ffi::OsString;
+use std::io::Write as _;
 use std::process::ExitCode;
 
 /// A low-latency WebSocket server, and a market-data broadcaster built on it.
@@ -98,7 +99,7 @@ pub fn main() -> ExitCode {
         Err(Mistake::CommandLine(error)) => return explain(&error),
         Err(Mistake::File(lines)) => {
             for line in lines {
-                eprintln!("error: {line}");
+                say(format_args!("error: {line}"));
             }
             return ExitCode::from(2);
         }
@@ -106,10 +107,15 @@ pub fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            say(format_args!("error: {error:#}"));
             ExitCode::FAILURE
         }
     }
+}
+
+/// Tells standard error, if anybody reads it.
+fn say(text: std::fmt::Arguments<'_>) {
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// Prints help where it was asked for, and a mistake in one line.
@@ -123,7 +129,8 @@ fn explain(error: &clap::Error) -> ExitCode {
         let _ = error.print();
         return if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
     }
-    eprintln!("error: {}; see 'tickwire{} --help'", settings::in_one_line(error), subcommand());
+    let error = settings::in_one_line(error);
+    say(format_args!("error: {error}; see 'tickwire{} --help'", subcommand()));
     ExitCode::from(2)
 }
 

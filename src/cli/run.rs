@@ -30,7 +30,11 @@ pub(super) fn start_log_with(filter: &str, format: LogFormat) -> anyhow::Result<
     let filter = EnvFilter::try_new(filter).with_context(|| {
         format!("--log '{filter}' is no filter; write a level such as info or debug")
     })?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(LogLines::default);
+    // What cannot be written, since nobody reads it any more, is not worth a panic.
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(LogLines::default)
+        .log_internal_errors(false);
     match format {
         LogFormat::Text => {
             use std::io::IsTerminal as _;

@@ -179,7 +179,7 @@ fn said(arguments: &[&str], meanwhile: impl FnOnce(&Child)) -> Said {
     Said { status, stdout: text(stdout), stderr: text(stderr) }
 }
 
-fn signal(process: u32, name: &str) {
+pub(crate) fn signal(process: u32, name: &str) {
     let kill = Command::new("kill").args(["-s", name, &process.to_string()]).status();
     assert!(kill.expect("there is a kill command").success());
 }
