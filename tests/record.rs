@@ -159,8 +159,8 @@ fn record_all(from: &str, to: &str) -> Vec<String> {
     let arguments = ["serve", "--feed", &feed, "--speed", "max", "--start-delay", "300ms"];
     let program = Program::start(&[&arguments[..], &["--send-queue", "64MiB"]].concat());
     let url = format!("ws://{}", program.address);
-    // What is derived is announced last.
-    eventually("all is announced", || run(&["streams", &url]).stdout.contains("!ticker@arr"));
+    // What is derived from the last symbol is announced last.
+    eventually("all is announced", || run(&["streams", &url]).stdout.contains("ethusdt@avgPrice"));
     let mut recorder = Running::start(&["record", &url, to]);
     program.logged("replay ended");
     let published = || {
