@@ -120,7 +120,9 @@ impl Bookkeeper {
         if self.routes.len() >= STREAMS_MAX {
             return self.note_full();
         }
-        self.traded.note_fed(stream);
+        if self.derive == Derive::Missing {
+            self.traded.note_fed(stream);
+        }
         let route = self.route(stream);
         self.routes.insert(stream.into(), route);
     }
@@ -129,9 +131,6 @@ impl Bookkeeper {
     /// to be asked for before all streams that a feed announces in a row are noted: what it carries
     /// itself is not derived.
     pub fn announce(&mut self, announce: &mut dyn FnMut(&str)) {
-        if self.derive == Derive::Nothing {
-            self.unannounced.clear();
-        }
         for (name, symbol) in std::mem::take(&mut self.unannounced) {
             let names: Vec<&str> = symbol.lock().derived.names(&symbol.names).collect();
             for stream in names.into_iter().chain(self.traded.names(&name)) {
@@ -176,10 +175,7 @@ impl Bookkeeper {
                     *left_to_learn -= 1;
                     learn(symbol, payload);
                 }
-                match derive {
-                    Derive::Missing => take_trade(traded, markets, stream, payload),
-                    Derive::Nothing => None,
-                }
+                take_trade(traded, markets, stream, payload)
             }
             Route::BookTicker(symbol) => {
                 if traded.is_wanted(symbol) {
@@ -239,17 +235,18 @@ impl Bookkeeper {
             return Route::Nothing;
         };
         symbol.lock().derived.note_fed(kind);
-        if let Some(stream) = DiffStream::of(kind) {
+        let diffs = DiffStream::of(kind);
+        let is_trades = matches!(kind, "trade" | "aggTrade");
+        if self.derive == Derive::Missing && (diffs.is_some() || is_trades) {
             self.unannounced.push((name.into(), Arc::clone(&symbol)));
-            return Route::Diff(stream, symbol);
-        }
-        match kind {
-            "trade" | "aggTrade" => {
+            if is_trades {
                 self.traded.expect(name);
-                self.unannounced.push((name.into(), Arc::clone(&symbol)));
-                Route::Trade { symbol, left_to_learn: TRADES_LEARNT_FROM }
             }
-            "bookTicker" => Route::BookTicker(name.into()),
+        }
+        match (diffs, kind) {
+            (Some(stream), _) => Route::Diff(stream, symbol),
+            _ if is_trades => Route::Trade { symbol, left_to_learn: TRADES_LEARNT_FROM },
+            (None, "bookTicker") => Route::BookTicker(name.into()),
             _ => Route::Nothing,
         }
     }

@@ -14,7 +14,6 @@ use std::collections::HashMap;
 #[derive(Debug, Default)]
 pub(super) struct Traded {
     statistics: MarketStatistics,
-    now_ms: u64,
     /// Payloads of the last `@bookTicker` of symbols, spelled as in their streams' names.
     best_prices: HashMap<Box<str>, String>,
     events: Events,
@@ -84,20 +83,17 @@ impl Traded {
 
     /// Moves time to that of an event; what is due then is kept for [`Self::events`].
     pub(super) fn advance(&mut self, event_time: u64, markets: &Markets) {
-        // Nothing is due within a second.
-        if event_time / 1000 > self.now_ms / 1000 {
+        if self.statistics.ends_second(event_time) {
             self.tell_quotes(markets);
         }
-        self.now_ms = self.now_ms.max(event_time);
-        let Self { statistics, events, now_ms, .. } = self;
-        statistics.advance(*now_ms, &mut |stream, payload| events.push(stream, payload));
+        let Self { statistics, events, .. } = self;
+        statistics.advance(event_time, &mut |stream, payload| events.push(stream, payload));
     }
 
     /// Time begins anew, and with it all that is derived.
     pub(super) fn start_over(&mut self) {
         self.statistics.start_over();
         self.best_prices.clear();
-        self.now_ms = 0;
     }
 
     /// What is due, in order.

@@ -89,9 +89,15 @@ impl MarketStatistics {
         }
     }
 
+    /// Whether a second is over at this event time: within one nothing is due.
+    #[must_use]
+    pub fn ends_second(&self, now_ms: u64) -> bool {
+        now_ms / SECOND_MS > self.now_ms / SECOND_MS
+    }
+
     /// Moves the event time of all symbols to `now_ms`, as [`Statistics::advance`] does of one.
     pub fn advance(&mut self, now_ms: u64, emit: &mut Emit<'_>) {
-        let ends_second = now_ms / SECOND_MS > self.now_ms / SECOND_MS;
+        let ends_second = self.ends_second(now_ms);
         self.now_ms = self.now_ms.max(now_ms);
         if !ends_second {
             return;
