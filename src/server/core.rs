@@ -131,8 +131,7 @@ impl Core {
 
     /// Forgets all that a connection has to send.
     pub(super) fn close(&mut self, key: Key) {
-        let lost = self.outputs.close(key.index, &self.counters);
-        self.counters.dropped_gone_events.add(lost);
+        self.outputs.close(key.index, &self.counters);
     }
 
     /// Subscribes a session and sends it the last message that the topic keeps.

@@ -96,15 +96,15 @@ impl Outputs {
         Key { index, generation: 0 }
     }
 
-    /// Forgets all that the connection has to send; yields how many events it will not get.
-    pub(super) fn close(&mut self, index: u32, counters: &Counters) -> u64 {
+    /// Forgets all that the connection has to send, and counts the events that it will not get.
+    pub(super) fn close(&mut self, index: u32, counters: &Counters) {
         let Self { by_index, pieces, ranges, backlogs, .. } = self;
-        let Some(output) = by_index.get_mut(index) else { return 0 };
+        let Some(output) = by_index.get_mut(index) else { return };
         output.take_ranges(pieces, ranges);
         let outbox = output.outbox.take();
         *output = Output { generation: output.generation, gate: Gate::Shut, ..Output::new() };
         let queued = outbox.map_or(0, |outbox| backlogs.forget(outbox, counters));
-        queued + backlogs.events.count(ranges)
+        counters.dropped_gone_events.add(queued + backlogs.events.count(ranges));
     }
 
     /// Nothing is sent on the connection after what it has to send now.

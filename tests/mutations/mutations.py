@@ -174,14 +174,9 @@ MUTATIONS = [
         "self.is_empty() || self.queued.saturating_add(len + ITEM_BYTES) <= bytes_max",
         "true"),
     Mutation(
-        "events of connections that are gone are not counted", CORE,
-        """\
-        let lost = self.outputs.close(key.index, &self.counters);
-        self.counters.dropped_gone_events.add(lost);
-""",
-        """\
-        self.outputs.close(key.index, &self.counters);
-"""),
+        "events of connections that are gone are not counted", OUTPUTS,
+        "counters.dropped_gone_events.add(queued + backlogs.events.count(ranges));",
+        "let _ = (queued, ranges);"),
     Mutation(
         "one that is closed as slow waits for an edge", ENDING,
         """\

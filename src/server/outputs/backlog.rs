@@ -143,10 +143,7 @@ impl Backlogs {
         unit: &Unit<'_>,
         means: &Means<'_>,
     ) -> Result<(), Full> {
-        let before = (outbox.held(), outbox.events());
-        let placed = self.place(outbox, unit, means);
-        self.settle(before, outbox, means.counters);
-        placed
+        self.accounted(outbox, means.counters, |this, outbox| this.place(outbox, unit, means))
     }
 
     fn place(
@@ -170,32 +167,21 @@ impl Backlogs {
             outbox.push_started(Rc::from(unit.bytes), unit.gone, kind, now);
             return Ok(());
         }
-        let Some(event) = event else {
-            let frame = Rc::from(unit.bytes);
-            return match unit.opcode {
-                Some(control @ (OpCode::Ping | OpCode::Pong)) => {
-                    outbox.put_control(control, frame);
-                    Ok(())
-                }
-                // The one close frame that a connection has always finds room.
-                Some(OpCode::Close) => {
-                    outbox.push(&frame, Kind::Close, Waits::Surely, usize::MAX, now)
-                }
-                Some(_) => outbox.push(&frame, Kind::Reply, Waits::Surely, bytes_max, now),
-                None => outbox.push(&frame, Kind::Answer, Waits::Surely, bytes_max, now),
-            };
-        };
-        let frame = event.copy(unit.bytes);
+        let Some(event) = event else { return place_own(outbox, unit, bytes_max, now) };
         let id = event.origin.slot;
         let room =
             event.origin.queued_first && outbox.has_room(len, bytes_max) && !outbox.holds(id);
         let lag = if room { Lag::Close } else { event.origin.lag };
         match lag {
-            Lag::Close => outbox.push(&frame, Kind::Event, Waits::Surely, bytes_max, now),
+            Lag::Close => {
+                let frame = event.copy(unit.bytes);
+                outbox.push(&frame, Kind::Event, Waits::Surely, bytes_max, now)
+            }
             Lag::DropNewest | Lag::DropOldest => {
                 if lag == Lag::DropOldest && !outbox.has_room(len, bytes_max) {
                     counters.dropped_oldest.add(outbox.push_out(len, bytes_max).events);
                 }
+                let frame = event.copy(unit.bytes);
                 let pushed =
                     outbox.push(&frame, Kind::Event, Waits::UntilPushedOut, bytes_max, now);
                 counters.dropped_newest.add(u64::from(pushed.is_err()));
@@ -203,7 +189,7 @@ impl Backlogs {
             }
             Lag::Conflate if !fits && !outbox.holds(id) => Err(Full),
             Lag::Conflate => {
-                let slotted = outbox.put(id, Content::Frame(frame));
+                let slotted = outbox.put(id, Content::Frame(event.copy(unit.bytes)));
                 counters.conflated.add(u64::from(slotted == Slotted::Merged));
                 Ok(())
             }
@@ -220,7 +206,10 @@ impl Backlogs {
                         outbox.put(id, Content::Fold(from));
                         Ok(())
                     }
-                    None => outbox.push(&frame, Kind::Event, Waits::Surely, bytes_max, now),
+                    None => {
+                        let frame = Rc::from(unit.bytes);
+                        outbox.push(&frame, Kind::Event, Waits::Surely, bytes_max, now)
+                    }
                 }
             }
         }
@@ -235,10 +224,10 @@ impl Backlogs {
         wants: Wants,
         means: &mut Means<'_>,
     ) -> io::Result<(Flushed, usize)> {
-        let before = (outbox.held(), outbox.events());
-        let written = self.write_until_refused(outbox, tcp, wants, means);
-        self.settle(before, outbox, means.counters);
-        written
+        let counters = means.counters;
+        self.accounted(outbox, counters, |this, outbox| {
+            this.write_until_refused(outbox, tcp, wants, means)
+        })
     }
 
     fn write_until_refused<T: Transport + ?Sized>(
@@ -277,11 +266,11 @@ impl Backlogs {
         topic: usize,
         counters: &Counters,
     ) -> u64 {
-        let before = (outbox.held(), outbox.events());
-        let (dropped, folds) = outbox.withdraw(topic);
-        self.leave(folds);
-        self.settle(before, outbox, counters);
-        dropped.events
+        self.accounted(outbox, counters, |this, outbox| {
+            let (dropped, folds) = outbox.withdraw(topic);
+            this.leave(folds);
+            dropped.events
+        })
     }
 
     fn leave(&mut self, folds: Vec<(SlotId, FoldFrom)>) {
@@ -292,11 +281,11 @@ impl Backlogs {
 
     /// Drops all that waits and of which no byte has gone; yields what that was.
     pub(super) fn drop_unstarted(&mut self, outbox: &mut Outbox, counters: &Counters) -> Tally {
-        let before = (outbox.held(), outbox.events());
-        let (dropped, folds) = outbox.drop_unstarted();
-        self.leave(folds);
-        self.settle(before, outbox, counters);
-        dropped
+        self.accounted(outbox, counters, |this, outbox| {
+            let (dropped, folds) = outbox.drop_unstarted();
+            this.leave(folds);
+            dropped
+        })
     }
 
     /// Takes a queue out of all counts, its connection being gone; yields how many events it held.
@@ -344,16 +333,44 @@ impl Backlogs {
         [after(Some(outbox.progressed()), stall_timeout), after(outbox.oldest(), age_max)]
     }
 
-    /// Takes note of what a queue has come to, after what it was before.
-    fn settle(&mut self, before: (usize, u64), outbox: &Outbox, counters: &Counters) {
-        self.held = (self.held + outbox.held()).saturating_sub(before.0);
-        self.waiting_events = (self.waiting_events + outbox.events()).saturating_sub(before.1);
+    /// Does something to a queue, and takes note of what it has come to by that.
+    fn accounted<R>(
+        &mut self,
+        outbox: &mut Outbox,
+        counters: &Counters,
+        change: impl FnOnce(&mut Self, &mut Outbox) -> R,
+    ) -> R {
+        let (held, events) = (outbox.held(), outbox.events());
+        let result = change(self, outbox);
+        self.held = (self.held + outbox.held()).saturating_sub(held);
+        self.waiting_events = (self.waiting_events + outbox.events()).saturating_sub(events);
         self.tell(counters);
+        result
     }
 
     fn tell(&self, counters: &Counters) {
         counters.queued_bytes.set(self.held as u64);
         counters.queued_events.set(self.waiting_events);
+    }
+}
+
+/// Queues what is for this peer alone.
+fn place_own(
+    outbox: &mut Outbox,
+    unit: &Unit<'_>,
+    bytes_max: usize,
+    now: Millis,
+) -> Result<(), Full> {
+    let frame = Rc::from(unit.bytes);
+    match unit.opcode {
+        Some(control @ (OpCode::Ping | OpCode::Pong)) => {
+            outbox.put_control(control, frame);
+            Ok(())
+        }
+        // The one close frame that a connection has always finds room.
+        Some(OpCode::Close) => outbox.push(&frame, Kind::Close, Waits::Surely, usize::MAX, now),
+        Some(_) => outbox.push(&frame, Kind::Reply, Waits::Surely, bytes_max, now),
+        None => outbox.push(&frame, Kind::Answer, Waits::Surely, bytes_max, now),
     }
 }
 
